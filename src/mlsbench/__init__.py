@@ -1,0 +1,7 @@
+"""Grade training losses, and the agents that write them, on privacy against membership inference."""
+
+__version__ = "0.1.0"
+
+
+class UserError(Exception):
+    """A mistake or a missing thing that its user can mend; the message says what, where and how."""
