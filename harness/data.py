@@ -1,0 +1,184 @@
+"""Prepared datasets: where they lie, what identifies an example, how they are read and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlsbench import UserError
+from mlsbench.tasks.spec import Dataset
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Arrays = Mapping[str, NDArray[Any]]
+
+BUILT_IN = ("digits",)
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+# What numpy and zipfile raise for an archive that is cut off, altered or something else.
+_UNREADABLE = (OSError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset in prepared order, that is sorted by data key: images uint8 [N, H, W, C], labels int64 [N].
+
+    The training examples are the pool that a split divides into members and non-members. `fingerprint` is the
+    SHA-256 (hex) of the training split's fingerprint followed by the test split's.
+    """
+
+    name: str
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    train_keys: list[str]
+    fingerprint: str
+
+
+class DamagedData(UserError):
+    """A prepared file that is not what the task's specification says; `reason` is the difference alone."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def data_folder() -> Path:
+    """The folder of prepared datasets: MLSBENCH_DATA, or mlsbench/data in the user's cache."""
+    if chosen := os.environ.get("MLSBENCH_DATA"):
+        return Path(chosen).expanduser()
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "mlsbench" / "data"
+    try:
+        return Path.home() / ".cache" / "mlsbench" / "data"
+    except RuntimeError as error:
+        raise UserError("no home folder to keep data in: set MLSBENCH_DATA to a folder") from error
+
+
+def data_keys(images: Images, labels: Labels) -> list[str]:
+    """Each example's data key: SHA-256 (hex) of its image bytes (rows, channels last) and its label as one byte."""
+    pairs = zip(images, labels.tolist(), strict=True)
+    return [hashlib.sha256(image.tobytes() + bytes([label])).hexdigest() for image, label in pairs]
+
+
+def fingerprint(keys: Sequence[str]) -> str:
+    """SHA-256 (hex) of the concatenated hex data keys: it fixes a split's examples and their order."""
+    return hashlib.sha256("".join(keys).encode()).hexdigest()
+
+
+def prepared_order(images: Images, labels: Labels) -> NDArray[np.intp]:
+    """The indices that sort examples by data key, int [N]; equal keys keep their order, which is then of no effect."""
+    keys = data_keys(images, labels)
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+
+
+def enlarge(images: Images, size: int) -> Images:
+    """`images` [N, H, H, C] with each pixel repeated: [N, size, size, C]. ValueError unless size / H is whole."""
+    _, height, width, _ = images.shape
+    if height != width or size % height:
+        raise ValueError(f"images of {height}×{width} pixels do not become {size}×{size} by repeating whole pixels")
+    return images.repeat(size // height, axis=1).repeat(size // width, axis=2)
+
+
+def assemble(name: str, dataset: Dataset, arrays: Arrays) -> Prepared:
+    """The dataset made of `arrays`, known to equal `dataset`; a ValueError says what differs."""
+    keys: dict[str, list[str]] = {}
+    for split, count, expected in (
+        ("train", dataset.train, dataset.train_fingerprint),
+        ("test", dataset.test, dataset.test_fingerprint),
+    ):
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        _check_array(f"{split}_images", images, np.dtype(np.uint8), (count, *dataset.shape))
+        _check_array(f"{split}_labels", labels, np.dtype(np.int64), (count,))
+        if labels.min() < 0 or labels.max() >= dataset.classes:
+            raise ValueError(f"{split}_labels has values outside 0 to {dataset.classes - 1}")
+        keys[split] = data_keys(images, labels)
+        if (found := fingerprint(keys[split])) != expected:
+            raise ValueError(f"the {split} split has fingerprint {found[:12]}… instead of {expected[:12]}…")
+    return Prepared(
+        name=name,
+        **{array: arrays[array] for array in ARRAYS},
+        train_keys=keys["train"],
+        fingerprint=_both(keys["train"], dataset),
+    )
+
+
+def _both(train_keys: Sequence[str], dataset: Dataset) -> str:
+    return hashlib.sha256((fingerprint(train_keys) + dataset.test_fingerprint).encode()).hexdigest()
+
+
+def _check_array(name: str, array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)} instead of {dtype} {list(shape)}")
+
+
+def load(name: str, dataset: Dataset, folder: Path | None = None, members: int | None = None) -> Prepared:
+    """The prepared dataset `name`, checked against `dataset`; from `folder`/<name>.npz unless it is built in.
+
+    `folder` defaults to `data_folder()`. `members` = M keeps the first 2 M training examples as the pool; the
+    fingerprint then is that of the smaller pool. Raises UserError if the file is missing or the pool too small,
+    DamagedData if the file is anything but the dataset.
+    """
+    prepared = _load_built_in(name, dataset) if name in BUILT_IN else _load_file(name, dataset, folder or data_folder())
+    if members is None:
+        return prepared
+    pool = 2 * members
+    if not 2 <= pool <= len(prepared.train_keys):
+        most = len(prepared.train_keys) // 2
+        raise UserError(f"members={members} does not fit: {name} has room for 1 to {most} members")
+    keys = prepared.train_keys[:pool]
+    return Prepared(
+        name=name,
+        train_images=prepared.train_images[:pool],
+        train_labels=prepared.train_labels[:pool],
+        test_images=prepared.test_images,
+        test_labels=prepared.test_labels,
+        train_keys=keys,
+        fingerprint=_both(keys, dataset),
+    )
+
+
+def _load_built_in(name: str, dataset: Dataset) -> Prepared:
+    from mlsbench.harness.digits import digits  # scikit-learn takes a second to import and only this needs it
+
+    try:
+        return assemble(name, dataset, digits())
+    except ValueError as error:
+        message = f"scikit-learn's digits are not those of the task: {error}. Install scikit-learn again."
+        raise DamagedData(message, str(error)) from error
+
+
+def _load_file(name: str, dataset: Dataset, folder: Path) -> Prepared:
+    path = folder / f"{name}.npz"
+    remedy = f"`mlsbench data prepare {name}`"
+    if not path.exists():
+        raise UserError(f"dataset {name} is not prepared: there is no {path}. Run {remedy}.")
+    try:
+        return assemble(name, dataset, _read_archive(path))
+    except ValueError as error:
+        reason = str(error)
+        message = f"{path} is not the prepared dataset {name}: {reason}. Remove it and run {remedy}."
+        raise DamagedData(message, reason) from error
+
+
+def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it is no .npz archive")
+        with archive:
+            if missing := [array for array in ARRAYS if array not in archive.files]:
+                raise ValueError(f"it lacks {', '.join(missing)}")
+            return {array: archive[array] for array in ARRAYS}
+    except _UNREADABLE as error:
+        raise ValueError(str(error)) from error

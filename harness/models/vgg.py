@@ -1,0 +1,19 @@
+"""VGG-16 with batch norm for small images (Simonyan and Zisserman 2015, arXiv:1409.1556, configuration D)."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models.vgg import cfgs, make_layers
+
+from mlsbench.harness.models.pooled import PooledClassifier
+
+
+def vgg16bn(classes: int, channels: int) -> nn.Module:
+    """VGG-16-BN in CIFAR form: thirteen 3×3 convolutions with bias and batch norm, five max poolings, one linear layer.
+
+    Differs from the paper in the batch norm after each convolution and in the head: one 512→classes layer in place of
+    three with dropout. 32×32 images end as 1×1 maps, so they must not be smaller.
+    """
+    features = make_layers(cfgs["D"], batch_norm=True)
+    features[0] = nn.Conv2d(channels, 64, 3, padding=1)  # make_layers always takes three channels
+    return PooledClassifier(features, 512, classes)
