@@ -1,0 +1,146 @@
+"""How a worker gives up everything but arithmetic and its two open descriptors, for good.
+
+In this order: root becomes nobody, descriptors are closed, memory, output and the rest are limited, Landlock denies
+every path and port, and a seccomp filter answers EPERM to every system call that is not on a short list; EPERM rather than death, so
+that well-meant code gets an exception. It needs no privilege and cannot be undone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import signal
+import struct
+
+NOBODY = 65534
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE = 1, 22, 38, 4
+LANDLOCK_CREATE, LANDLOCK_RESTRICT = 444, 446
+
+# What Python and torch need for arithmetic in one thread and for the open channel. No open, stat, socket, clone, exec, kill,
+# ptrace or ioctl. getpid and gettid are harmless; the aarch64 numbers come from the kernel's generic table.
+ALLOWED = {
+    "x86_64": (
+        0xC000003E,
+        {
+            "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9, "mprotect": 10,
+            "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "writev": 20,
+            "sched_yield": 24, "mremap": 25, "madvise": 28, "nanosleep": 35, "getpid": 39, "sendto": 44,
+            "recvfrom": 45, "exit": 60, "gettimeofday": 96, "sigaltstack": 131, "gettid": 186, "time": 201,
+            "futex": 202, "sched_getaffinity": 204, "restart_syscall": 219, "clock_gettime": 228,
+            "clock_getres": 229, "clock_nanosleep": 230, "exit_group": 231, "ppoll": 271, "getcpu": 309,
+            "getrandom": 318, "membarrier": 324, "rseq": 334,
+        },
+    ),
+    "aarch64": (
+        0xC00000B7,
+        {
+            "close": 57, "lseek": 62, "read": 63, "write": 64, "writev": 66, "ppoll": 73, "fstat": 80, "exit": 93,
+            "exit_group": 94, "futex": 98, "nanosleep": 101, "clock_gettime": 113, "clock_getres": 114,
+            "clock_nanosleep": 115, "sched_getaffinity": 123, "sched_yield": 124, "restart_syscall": 128,
+            "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "getcpu": 168,
+            "gettimeofday": 169, "getpid": 172, "gettid": 178, "sendto": 206, "recvfrom": 207, "brk": 214,
+            "munmap": 215, "mremap": 216, "mmap": 222, "mprotect": 226, "madvise": 233, "getrandom": 278,
+            "membarrier": 283, "rseq": 293,
+        },
+    ),
+}  # fmt: skip
+
+
+class LockError(Exception):
+    """This system cannot lock a worker; the message says why."""
+
+
+def lock(keep: int, memory_bytes: int, output_bytes: int, cpu_seconds: int) -> None:
+    """Lock this process. Afterwards only `keep` and the standard descriptors are open, and at most `memory_bytes`
+    more can be mapped, `output_bytes` be written to a file and `cpu_seconds` be used. Raises LockError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if len(os.listdir("/proc/self/task")) > 1:  # the filter and Landlock would hold for this thread alone
+        raise LockError("the worker has more than one thread")
+    _become_nobody()
+    # After the change of user, which clears it: a worker never outlives its trainer.
+    _prctl(libc, PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.closerange(3, keep)
+    os.closerange(keep + 1, 1 << 16)
+    _limit(memory_bytes, output_bytes, cpu_seconds)
+    _prctl(libc, PR_SET_DUMPABLE, 0)
+    _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)
+    _landlock(libc)
+    _seccomp(libc)
+
+
+def landlock_version() -> int:
+    """The kernel's Landlock ABI, 0 without Landlock."""
+    return max(ctypes.CDLL(None).syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), 0)
+
+
+def _become_nobody() -> None:
+    if os.geteuid() == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        except OSError as error:
+            raise LockError(f"root cannot become an unprivileged user here: {error}") from None
+
+
+def _limit(memory_bytes: int, output_bytes: int, cpu_seconds: int) -> None:
+    with open("/proc/self/statm") as statm:
+        mapped = int(statm.read().split()[0]) * resource.getpagesize()
+    limits = {
+        resource.RLIMIT_AS: mapped + memory_bytes,
+        resource.RLIMIT_FSIZE: output_bytes,
+        resource.RLIMIT_CPU: cpu_seconds,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+    }
+    for name, value in limits.items():
+        hard = resource.getrlimit(name)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(name, (value, value))
+
+
+def _landlock(libc: ctypes.CDLL) -> None:
+    version = landlock_version()
+    if version == 0:
+        return
+    files = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
+    network, scopes = (3 if version >= 4 else 0), (3 if version >= 6 else 0)
+    rules = ctypes.create_string_buffer(struct.pack("<QQQ", files, network, scopes))
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    ruleset = libc.syscall(LANDLOCK_CREATE, rules, ctypes.c_size_t(size), 0)
+    if ruleset < 0 or libc.syscall(LANDLOCK_RESTRICT, ruleset, 0) != 0:
+        raise LockError(f"Landlock refused its rules: {os.strerror(ctypes.get_errno())}")
+    os.close(ruleset)
+
+
+def _seccomp(libc: ctypes.CDLL) -> None:
+    machine = platform.machine()
+    if machine not in ALLOWED:
+        raise LockError(f"no system-call list for {machine}; there is one for {', '.join(ALLOWED)}")
+    arch, calls = ALLOWED[machine]
+    program = bpf(arch, sorted(calls.values()))
+    code = ctypes.create_string_buffer(program, len(program))
+    header = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(code)))
+    _prctl(libc, PR_SET_SECCOMP, 2, ctypes.addressof(header))
+
+
+def bpf(arch: int, allowed: list[int]) -> bytes:
+    """The filter: another architecture's calls kill the process, calls outside `allowed` fail with EPERM."""
+    load, equal, answer = 0x20, 0x15, 0x06
+    kill, eperm, allow = 0x80000000, 0x00050000 | 1, 0x7FFF0000
+
+    def op(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
+        return struct.pack("<HBBI", code, true, false, value)
+
+    tests = [op(equal, call, len(allowed) - i) for i, call in enumerate(allowed)]
+    check_arch = [op(load, 4), op(equal, arch, 1), op(answer, kill)]
+    return b"".join([*check_arch, op(load, 0), *tests, op(answer, eperm), op(answer, allow)])
+
+
+def _prctl(libc: ctypes.CDLL, option: int, *values: int) -> None:
+    arguments = [ctypes.c_ulong(v) for v in (*values, *[0] * (4 - len(values)))]
+    if libc.prctl(option, *arguments) != 0:
+        raise LockError(f"prctl({option}) failed: {os.strerror(ctypes.get_errno())}")

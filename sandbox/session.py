@@ -1,0 +1,92 @@
+"""One candidate in one fresh worker, from start to the end of its process tree."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Protocol
+
+from mlsbench.sandbox.backend import Backend, Limits, worker_arguments
+from mlsbench.sandbox.channel import CandidateError, Channel, SandboxError, WorkerClosedError
+from mlsbench.sandbox.frames import Contract, Layout
+
+START_SECONDS = 120  # of our own code before the candidate arrives; beyond that the machine is at fault
+
+
+class Session(Protocol):
+    """A candidate that answers calls."""
+
+    name: str
+
+    @property
+    def seconds(self) -> float:
+        """Time that calls have taken so far, the exchange included."""
+
+    def load(self, text: str) -> None:
+        """Import and construct the candidate. Raises CandidateError, or SandboxError if the sandbox itself failed."""
+
+    def layout(self, method: str, dims: dict[str, int]) -> Layout:
+        """The buffers for calls of `method` under `dims`."""
+
+    def call(self, layout: Layout) -> bool:
+        """Answer `layout.inputs` in `layout.outputs` and `.gradients`; returns whether they are connected."""
+
+    def finish(self) -> None:
+        """Say that no call follows. Raises CandidateError if something was sent after the last reply."""
+
+    def close(self) -> None:
+        """End the worker's whole process tree; returns when it is gone. Calling it again does nothing."""
+
+
+class WorkerSession:
+    """A session in a worker. The worker starts at construction and gets ready while the caller does something else."""
+
+    def __init__(self, backend: Backend, contract: Contract, limits: Limits, log: Path) -> None:
+        self.name, self._limits = backend.name, limits
+        self._left = limits.job_seconds
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours, contract)
+        with theirs, open(log, "ab") as output:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            arguments = worker_arguments(backend.root, contract, limits, theirs.fileno())
+            self._tree = backend.start(arguments, theirs.fileno(), output)
+
+    def load(self, text: str) -> None:
+        try:
+            self._channel.wait_ready(START_SECONDS)
+        except SandboxError as error:
+            raise SandboxError(f"{error}; it {self._tree.ended()}") from None
+        try:
+            self._channel.load(text, self._limits.start_seconds)
+        except WorkerClosedError as error:
+            raise self._closed(error) from None
+
+    def layout(self, method: str, dims: dict[str, int]) -> Layout:
+        return self._channel.layout(method, dims)
+
+    def call(self, layout: Layout) -> bool:
+        if self._left <= 0:
+            raise CandidateError(f"too slow: it used up its {self._limits.job_seconds:g} s for this job")
+        started = time.monotonic()
+        try:
+            return self._channel.call(layout, min(self._limits.call_seconds, self._left))
+        except WorkerClosedError as error:
+            raise self._closed(error) from None
+        finally:
+            self._left -= time.monotonic() - started
+
+    def finish(self) -> None:
+        self._channel.finish()
+
+    def close(self) -> None:
+        self._tree.kill()
+        self._channel.close()
+
+    @property
+    def seconds(self) -> float:
+        """Time that calls have taken so far, the exchange included."""
+        return self._limits.job_seconds - self._left
+
+    def _closed(self, error: WorkerClosedError) -> CandidateError:
+        return CandidateError(f"{error}: it {self._tree.ended()}")
