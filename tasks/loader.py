@@ -1,0 +1,161 @@
+"""Reads a task folder: its specification, template, instruction and published rows."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from mlsbench import UserError
+from mlsbench.tasks.spec import Count, Model, Name, Task
+
+SPEC = "task.toml"
+INSTRUCTION = "instruction.md"
+PUBLISHED = "published.csv"
+
+
+class PublishedRow(Model):
+    """An entry's published numbers on one benchmark; `row` is the table row, so two rows of one name stay apart."""
+
+    row: Count
+    name: str
+    type: Literal["baseline", "vanilla", "agent"]
+    benchmark: Name
+    metrics: dict[Name, float | None]
+    status: Literal["scored", "collapsed", "missing"]
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """A task: its folder and its validated specification. The other files are read when they are asked for."""
+
+    path: Path
+    spec: Task
+
+    def template(self) -> str:
+        """The template's text, which has each marker line exactly once, `begin` before `end`."""
+        contract = self.spec.contract
+        file = self.path / contract.file
+        text = _read_text(file)
+        lines = text.split("\n")
+        if not (lines.count(contract.begin) == lines.count(contract.end) == 1) or (
+            lines.index(contract.begin) > lines.index(contract.end)
+        ):
+            raise UserError(
+                f"{file}: needs the lines {contract.begin!r} and {contract.end!r}, once each, in this order"
+            )
+        return text
+
+    def instruction(self) -> str:
+        """What the reader who is to solve the task gets to read, as Markdown."""
+        return _read_text(self.path / INSTRUCTION)
+
+    def published(self) -> list[PublishedRow]:
+        """The published results in file order, no rows if the task has none; an empty cell is a metric of None."""
+        file = self.path / PUBLISHED
+        if not file.exists():
+            return []
+        fixed = ["row", "name", "type", "benchmark", "status"]
+        metrics = [metric.name for metric in self.spec.metrics]
+        reader = csv.DictReader(_read_text(file).splitlines())
+        if sorted(reader.fieldnames or []) != sorted(fixed + metrics):
+            raise UserError(f"{file}: its columns must be {', '.join(fixed + metrics)}")
+        rows = []
+        for cells in reader:
+            if None in cells:
+                raise UserError(f"{file}, line {reader.line_num}: has more cells than columns")
+            values = {metric: cells[metric] or None for metric in metrics}
+            try:
+                rows.append(PublishedRow.model_validate({key: cells[key] for key in fixed} | {"metrics": values}))
+            except ValidationError as error:
+                raise UserError(_explain(f"{file}, line {reader.line_num}", error)) from None
+            if rows[-1].benchmark not in self.spec.benchmarks:
+                raise UserError(f"{file}, line {reader.line_num}: there is no benchmark {rows[-1].benchmark!r}")
+        return rows
+
+    def digest(self) -> str:
+        """Hex SHA-256 over the bytes of task.toml followed by those of the template."""
+        return hashlib.sha256(_read(self.path / SPEC) + _read(self.path / self.spec.contract.file)).hexdigest()
+
+
+def load_task(folder: Path) -> Task:
+    """The validated specification in `folder`/task.toml.
+
+    Types are taken literally: "100" is no number and 1 no truth value. Raises UserError that names the file and
+    every offending key.
+    """
+    file = folder / SPEC
+    try:
+        content = tomllib.loads(_read_text(file))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"{file}: not valid TOML: {error}") from None
+    try:
+        # By way of JSON, because only there strict validation takes arrays for tuples; TOML's dates become strings.
+        return Task.model_validate_json(json.dumps(content, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError(_explain(str(file), error)) from None
+
+
+def open_task(folder: Path) -> TaskFolder:
+    """The task in `folder`; raises UserError as `load_task` does."""
+    return TaskFolder(folder, load_task(folder))
+
+
+def spec_schema() -> dict[str, Any]:
+    """The JSON schema (2020-12) of a task.toml."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Task.model_json_schema()
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return _read(file).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 at byte {error.start}") from None
+
+
+def _explain(where: str, error: ValidationError) -> str:
+    """One line for each mistake: the key in dotted TOML form and what is wrong with it."""
+    lines = []
+    for mistake in error.errors(include_url=False):
+        key = _dotted(mistake["loc"])
+        message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            message = "unknown key"
+        elif mistake["type"] == "missing":
+            message = "missing"
+        elif not isinstance(mistake["input"], dict):
+            message += f", got {_short(mistake['input'])}"
+        lines.append(f"  {key}: {message}" if key else f"  {message}")
+    return "\n".join([f"{where}: {len(lines)} mistake{'s' if len(lines) > 1 else ''}", *lines])
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    """The key that a pydantic location means, such as `metrics[0].name` or `benchmarks."a b".size`."""
+    key = ""
+    for part in location:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif part != "[key]":  # pydantic's mark that a table's key, not its value, is wrong
+            name = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part)
+            key += f".{name}" if key else name
+    return key
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
