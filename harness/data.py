@@ -173,10 +173,10 @@ def _load_file(name: str, dataset: Dataset, folder: Path) -> Prepared:
 
 def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it is no .npz archive")
-        with archive:
+        with path.open("rb") as file:  # np.load leaves a bad archive open
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is no .npz archive")
             if missing := [array for array in ARRAYS if array not in archive.files]:
                 raise ValueError(f"it lacks {', '.join(missing)}")
             return {array: archive[array] for array in ARRAYS}

@@ -126,7 +126,13 @@ def _write(path: Path, arrays: Arrays, progress: Progress) -> None:
     try:
         with temporary.open("xb") as file:
             progress("write", 2, 4)
-            np.savez(file, **arrays)
+            np.savez(
+                file,
+                train_images=arrays["train_images"],
+                train_labels=arrays["train_labels"],
+                test_images=arrays["test_images"],
+                test_labels=arrays["test_labels"],
+            )
             progress("finish", 3, 4)
             file.flush()
             os.fsync(file.fileno())

@@ -61,13 +61,15 @@ def _read_key_file(option: str) -> bytes:
             raise _bad_key(option, "is a symbolic link, which is not followed") from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise _bad_key(option, f"cannot be opened ({reason})") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise _bad_key(option, "is not a regular file")
         if mode & 0o077:
             raise _bad_key(option, f"has mode {stat.S_IMODE(mode):04o}, so others can reach it; it must be 0600")
-        secret = file.read(KEY_BYTES + 1)
+        secret = os.read(descriptor, KEY_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(secret) != KEY_BYTES:
         length = "more" if len(secret) > KEY_BYTES else str(len(secret))
         raise _bad_key(option, f"holds {length} bytes instead of {KEY_BYTES}")
