@@ -1,0 +1,157 @@
+"""The local engine: each job in a process of its own, a few at once; what fails on our side is tried again."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mlsbench import UserError
+from mlsbench.harness.job import free_name
+from mlsbench.harness.plan import Job
+from mlsbench.scoring.record import Record, read_record, write_record
+
+ATTEMPTS = 3  # of which all but the first answer to failures of ours, with the same seed
+USER_MISTAKE = 2  # exit status of a job
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of a job. `kind`: start, epoch (with `data` of the epoch), retry (with its reason) or end (with its record)."""
+
+    kind: str
+    job: Job
+    data: dict[str, Any]
+    record: Record | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+class LocalEngine:
+    """Runs jobs on this machine, `parallel` at once, each on one of `devices` in turn."""
+
+    def __init__(self, devices: Sequence[str], parallel: int) -> None:
+        self._parallel = parallel
+        self._devices: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for slot in range(parallel):
+            self._devices.put(devices[slot % len(devices)])
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, jobs: Sequence[Job], listener: Listener) -> None:
+        """Run `jobs`; each has a record afterwards. `listener` is called from several threads.
+
+        When interrupted, or when a job meets a mistake that its user must mend (UserError), it ends all running jobs with
+        their workers and passes the exception on; what was running leaves no record.
+        """
+        with ThreadPoolExecutor(self._parallel) as pool:
+            try:
+                waiting = {pool.submit(self._run, job, listener) for job in jobs}
+                while waiting:
+                    # A short time-out, because a wait without end would not see Ctrl-C.
+                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+            except BaseException:
+                self._stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _run(self, job: Job, listener: Listener) -> None:
+        device = self._devices.get()
+        try:
+            for attempt in range(1, ATTEMPTS + 1):
+                current = job.model_copy(update={"device": device, "attempt": attempt})
+                listener(Event("start", current, {"attempt": attempt}))
+                reason = self._attempt(current, listener)
+                if reason is None:
+                    record = read_record(job.folder / "record.json")
+                    break
+                if self._stopped:
+                    return
+                listener(Event("retry" if attempt < ATTEMPTS else "gave up", current, {"reason": reason}))
+            else:
+                record = _infra_failed(current, reason)
+            listener(Event("end", current, {}, record))
+        finally:
+            self._devices.put(device)
+
+    def _attempt(self, job: Job, listener: Listener) -> str | None:
+        """Run the job once; None if its record stands, else why not."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        log = free_name(job.folder / "job.log")
+        with log.open("wb") as errors, self._start(job, errors) as process:
+            try:
+                mistake = self._follow(process, job, listener)
+            finally:
+                with self._lock:
+                    self._running.discard(process)
+        if mistake is not None:
+            raise UserError(mistake)
+        text = log.read_text(errors="replace").strip()
+        if not text:
+            log.unlink()
+        if process.returncode == 0:
+            return None
+        last = text.splitlines()[-1] if text else "it left no message"
+        return f"the job's process ended with status {process.returncode}: {last}"
+
+    def _start(self, job: Job, errors: Any) -> subprocess.Popen[bytes]:
+        environment = os.environ | {"OMP_NUM_THREADS": str(job.threads), "MKL_NUM_THREADS": str(job.threads)}
+        if job.deterministic:
+            environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+        with self._lock:
+            if self._stopped:
+                raise UserError("stopped")
+            # Its own session: Ctrl-C is for us, and the whole group can be ended.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mlsbench.harness.job"], env=environment, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            )  # fmt: skip
+            self._running.add(process)
+        return process
+
+    def _follow(self, process: subprocess.Popen[bytes], job: Job, listener: Listener) -> str | None:
+        """Hand the job over and its news on until it ends; returns the mistake that it reports, if any."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        mistake = None
+        try:
+            process.stdin.write(job.model_dump_json().encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died at once; its status and log tell
+        for line in process.stdout:
+            event = json.loads(line)
+            if "error" in event:
+                mistake = str(event["error"])
+            else:
+                listener(Event("epoch", job, event))
+        process.wait()
+        return mistake if process.returncode == USER_MISTAKE else None
+
+
+def _infra_failed(job: Job, reason: str) -> Record:
+    record = Record(
+        job_key=job.setting.job_key(job.entry.submission), entry=job.entry, setting=job.setting, status="infra_failed",
+        reason=reason, metrics={}, attempts=job.attempt, created=datetime.now(UTC),
+    )  # fmt: skip
+    write_record(job.folder, record)
+    return record

@@ -1,0 +1,190 @@
+"""The plan: every job of a command as data, with the key that tells whether it has been done before."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from mlsbench import UserError
+from mlsbench.harness.data import BUILT_IN, data_folder
+from mlsbench.harness.split import SplitKey
+from mlsbench.scoring.layout import job_folder
+from mlsbench.scoring.record import Entry, Record, Setting, read_record
+from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training
+
+HERE = Path(__file__).parent
+# The code that decides numbers; a record holds its digest, and another digest is another number.
+FROZEN = (
+    "split.py", "data.py", "digits.py", "images.py", "trainer.py", "oracle.py", "probe.py", "models/*.py",
+    "../sandbox/candidate.py", "../scoring/membership.py", "../scoring/verdict.py",
+)  # fmt: skip
+FINISHED = ("scored", "collapsed", "failed", "rejected")
+LONG_SECONDS = 1800  # on a CPU, beyond which nobody should start by accident
+
+
+class Job(BaseModel):
+    """Everything that one job needs, so that it can run in any process on any machine that has the data.
+
+    It holds the split key: it travels over a pipe and is never written to disk.
+    """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    spec: Task
+    entry: Entry
+    setting: Setting
+    training: Training
+    members: int | None
+    submission: bytes
+    text: str
+    key: bytes
+    device: str
+    deterministic: bool
+    threads: int
+    folder: Path
+    data: Path
+    attempt: int = 1
+
+    @property
+    def label(self) -> str:
+        """The job's name for people."""
+        return f"{self.setting.benchmark} seed {self.setting.seed}"
+
+    def finished(self) -> Record | None:
+        """The record of this very job if it is there and final."""
+        path = self.folder / "record.json"
+        if not path.exists():
+            return None
+        record = read_record(path)
+        return record if record.job_key == self.setting.job_key(self.entry.submission) and record.status in FINISHED else None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A protocol, perhaps with values of the user's own; `name` tells which, everywhere."""
+
+    name: str
+    benchmarks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    trainings: dict[str, Training]
+    precision: Literal["auto", "fp32", "bf16"]
+    members: int | None = None
+
+
+def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> Variant:
+    """The protocol called `protocol` (the task's default if None), changed by `overrides` of the form key=value.
+
+    Legal keys are epochs, batch, members and precision. Raises UserError.
+    """
+    name = protocol or spec.default_protocol
+    if name not in spec.protocols:
+        raise UserError(f"there is no protocol {name!r}; choose one of {', '.join(spec.protocols)}")
+    chosen = spec.protocols[name]
+    trainings = {b: spec.training(name, b) for b in chosen.benchmarks}
+    result = Variant(name, chosen.benchmarks, chosen.seeds, trainings, chosen.precision)
+    given: dict[str, str] = {}
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if key in given:
+            raise UserError(f"--override {key} is given twice")
+        given[key] = value
+    for key in sorted(given):
+        result = _override(result, key, given[key])
+    return result
+
+
+def _override(base: Variant, key: str, value: str) -> Variant:
+    named = replace(base, name=f"{base.name}+{key}={value}")
+    if key == "precision":
+        if value == "fp32" or value == "bf16":
+            return replace(named, precision=value)
+        raise UserError(f"--override precision={value}: choose fp32 or bf16")
+    if key not in ("epochs", "batch", "members"):
+        raise UserError(f"--override {key}={value}: there is no key {key!r}; legal are epochs, batch, members, precision")
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 10**7) or value.startswith("0"):
+        raise UserError(f"--override {key}={value}: give a whole number above 0")
+    if key == "members":
+        return replace(named, members=int(value))
+    return replace(named, trainings={b: t.model_copy(update={key: int(value)}) for b, t in base.trainings.items()})
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how jobs run: resolved choices of sandbox, device and precision."""
+
+    sandbox: str
+    device_kind: str
+    precision: Literal["fp32", "bf16"]
+    threads: int
+    deterministic: bool = False
+
+
+def plan(
+    task: TaskFolder, submission: Submission, entry: Entry, chosen: Variant, machine: Machine, key: SplitKey, runs: Path,
+    benchmarks: Iterable[str], seeds: Iterable[int],
+) -> list[Job]:  # fmt: skip
+    """The jobs of one entry, benchmark by benchmark, seeds in between: of a table that grows, each row is complete early.
+
+    Raises UserError if data are missing or a benchmark, seed or pool size does not fit.
+    """
+    frozen, torch_version, jobs, data = frozen_digest(task), version("torch"), [], data_folder()
+    for benchmark in benchmarks:
+        training = chosen.trainings[benchmark]
+        name = task.spec.benchmarks[benchmark].dataset
+        dataset = task.spec.datasets[name]
+        if name not in BUILT_IN and not (data / f"{name}.npz").exists():
+            raise UserError(f"dataset {name} is not prepared: run `mlsbench data prepare {name}`")
+        _check_pool(benchmark, dataset, training, chosen.members)
+        for seed in seeds:
+            setting = Setting(
+                task=task.spec.id, task_version=task.spec.version, frozen=frozen, benchmark=benchmark,
+                protocol=chosen.name, seed=seed, split_key=key.digest, sandbox=machine.sandbox,
+                device_kind=machine.device_kind, precision=machine.precision, torch=torch_version,
+                data=_digest(dataset.train_fingerprint + dataset.test_fingerprint),
+            )  # fmt: skip
+            jobs.append(
+                Job(
+                    spec=task.spec, entry=entry, setting=setting, training=training, members=chosen.members,
+                    submission=submission.data, text=submission.text, key=key.secret, device=machine.device_kind,
+                    deterministic=machine.deterministic, threads=machine.threads,
+                    folder=job_folder(runs, setting, entry).absolute(), data=data,
+                )  # fmt: skip
+            )
+    return jobs
+
+
+def frozen_digest(task: TaskFolder) -> str:
+    """SHA-256 over the task's specification and template and the code that decides numbers."""
+    files = [f for pattern in FROZEN for f in sorted(HERE.glob(pattern) if "*" in pattern else [HERE / pattern])]
+    return _digest(task.digest() + "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
+
+
+def cpu_seconds(spec: Task, jobs: Iterable[Job]) -> float:
+    """Roughly how long `jobs` take one after another on this machine's cores, from the times measured on two."""
+    total = 0.0
+    for job in jobs:
+        benchmark = spec.benchmarks[job.setting.benchmark]
+        members = job.members or spec.datasets[benchmark.dataset].train // 2
+        total += benchmark.cpu_ms / 1000 * members * job.training.epochs
+    return total * 2 / max(os.cpu_count() or 1, 1)
+
+
+def _check_pool(benchmark: str, dataset: Dataset, training: Training, members: int | None) -> None:
+    most = dataset.train // 2
+    if members is not None and members > most:
+        raise UserError(f"--override members={members}: {benchmark} has room for {most}")
+    sizes = {members} if members is not None else {most, dataset.train - most}
+    for size in sizes:
+        if size % training.batch == 1:  # batch norm has no variance of one image
+            raise UserError(f"{benchmark}: {size} members in batches of {training.batch} leave a last batch of one image")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

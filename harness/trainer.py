@@ -1,0 +1,100 @@
+"""Training with the oracle's gradients, and the logits of a trained model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from mlsbench.harness.images import Images, epoch_batches
+from mlsbench.harness.oracle import Answer
+from mlsbench.harness.split import RunSeeds
+from mlsbench.tasks.spec import Training
+
+MOMENTUM = 0.9
+EVALUATION_BATCH = 1000
+
+Loss = Callable[[Tensor, Tensor, int], Answer]
+
+
+class CollapsedError(Exception):
+    """The model left the numbers: non-finite logits or weights; the text says which and when."""
+
+
+@dataclass
+class EpochStats:
+    """What one epoch of training was like. `loss` and `gradient_norm` are means over its batches."""
+
+    epoch: int
+    lr: float
+    loss: float = 0.0
+    gradient_norm: float = 0.0
+    zero_gradients: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+    measured: dict[str, float] = field(default_factory=dict)
+
+    def add(self, answer: Answer) -> None:
+        """Count one batch in."""
+        self.batches += 1
+        self.loss += (answer.loss - self.loss) / self.batches
+        self.gradient_norm += (answer.norm - self.gradient_norm) / self.batches
+        self.zero_gradients += answer.norm == 0
+
+
+def learning_rate(training: Training, epoch: int) -> float:
+    """The rate of 0-based `epoch`: cosine from lr at epoch 0 towards 0 at `epochs`, or a tenth at each milestone passed."""
+    if training.schedule == "cosine":
+        return training.lr * (1 + math.cos(math.pi * epoch / training.epochs)) / 2
+    return float(training.lr * 0.1 ** sum(epoch >= m for m in training.milestones))
+
+
+def train(
+    model: nn.Module, images: Images, labels: Tensor, training: Training, seeds: RunSeeds, loss: Loss, bf16: bool
+) -> Iterator[EpochStats]:
+    """Train `model` on `images` with int64 `labels` [N] on the CPU; yields after each epoch.
+
+    SGD with momentum on all parameters; under `bf16` the model runs in bfloat16 autocast over fp32 weights, and logits
+    are float32 before the loss. The result depends on the arguments alone; on the CPU also on the number of threads.
+    Raises CollapsedError on logits or weights that are not finite, and whatever `loss` raises.
+    """
+    device = next(model.parameters()).device
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=training.lr, momentum=MOMENTUM, weight_decay=training.weight_decay, fused=True
+    )
+    order = torch.Generator().manual_seed(seeds.order)
+    chance = torch.Generator().manual_seed(seeds.augment)
+    for epoch in range(training.epochs):
+        stats = EpochStats(epoch, learning_rate(training, epoch))
+        started = time.monotonic()
+        for group in optimizer.param_groups:
+            group["lr"] = stats.lr
+        model.train()
+        for inputs, targets in epoch_batches(images, labels, training.batch, training.augment, order, chance):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                logits = model(inputs)
+            logits = logits.float()
+            seen = logits.detach().cpu()
+            if not torch.isfinite(seen).all():
+                raise CollapsedError(f"the model's logits are not finite in epoch {epoch}")
+            answer = loss(seen, targets, epoch)
+            stats.add(answer)
+            optimizer.zero_grad(set_to_none=True)
+            logits.backward(answer.gradient.to(device))
+            optimizer.step()
+        if not all(torch.isfinite(p).all() for p in model.state_dict().values()):
+            raise CollapsedError(f"the model's weights are not finite after epoch {epoch}")
+        stats.seconds = time.monotonic() - started
+        yield stats
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Images, index: Tensor | None = None) -> Tensor:
+    """float32 logits [N, K] on the CPU of `images`, or of those at `index`: evaluation mode, fp32, no augmentation."""
+    model.eval()
+    chosen = torch.arange(len(images)) if index is None else index
+    return torch.cat([model(images.plain(part)).float().cpu() for part in chosen.split(EVALUATION_BATCH)])
