@@ -1,0 +1,180 @@
+"""From records to ranked entries: means over seeds, under rules that make a bad seed impossible to drop."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+from mlsbench.scoring.interval import Mean, mean_over_seeds
+from mlsbench.scoring.record import Record, Status
+from mlsbench.scoring.selection import one_record_a_job
+
+SOUND: frozenset[Status] = frozenset({"scored", "collapsed"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of the table, and which direction is better."""
+
+    name: str
+    title: str
+    direction: Literal["max", "min"]
+    primary: bool = False
+
+    @property
+    def sign(self) -> int:
+        """1 if more is better, else −1."""
+        return 1 if self.direction == "max" else -1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs that a complete entry has, and the metrics that are shown; exactly one column is primary."""
+
+    benchmarks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def primary(self) -> Column:
+        """The metric that ranks entries."""
+        return next(column for column in self.columns if column.primary)
+
+
+class EntryKey(NamedTuple):
+    """What makes two records one entry's."""
+
+    name: str
+    type: str
+    submission: str
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A planned seed that is not scored; `status` is a record's or "missing"."""
+
+    seed: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """One entry on one benchmark.
+
+    n: how many of the `planned` seeds are scored or collapsed; values: each metric by seed, in the plan's order, None
+    where there is no number; means: None where a planned seed has no number; troubles: every seed that is not scored.
+    """
+
+    benchmark: str
+    n: int
+    planned: int
+    values: Mapping[str, tuple[float | None, ...]]
+    means: Mapping[str, Mean | None]
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Every planned seed is scored or collapsed."""
+        return self.n == self.planned
+
+    @property
+    def collapsed(self) -> int:
+        """How many seeds collapsed."""
+        return sum(trouble.status == "collapsed" for trouble in self.troubles)
+
+
+@dataclass(frozen=True)
+class EntryResult:
+    """One entry over all benchmarks of a plan.
+
+    seed_scores: by seed, the unweighted mean of the primary metric over the benchmarks, None where one has no number;
+    score: their mean, only if every benchmark is complete and has its mean; rank: from 1, shared by equals, None
+    without a score.
+    """
+
+    key: EntryKey
+    benchmarks: tuple[BenchmarkResult, ...]
+    seed_scores: tuple[float | None, ...]
+    score: Mean | None
+    rank: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Every planned job is scored or collapsed."""
+        return all(result.complete for result in self.benchmarks)
+
+    @property
+    def place_class(self) -> int:
+        """0: complete, nothing collapsed; 1: complete; 2: incomplete. A lower class stands above whatever the score."""
+        return 2 if not self.complete else 1 if any(result.collapsed for result in self.benchmarks) else 0
+
+
+def aggregate(records: Iterable[Record], plan: Plan) -> list[EntryResult]:
+    """The entries of `records`, best first.
+
+    Records of benchmarks or seeds that are not planned, and those run in process, are ignored. Of several records of
+    one job `one_record_a_job` chooses. ValueError if the records belong to different tables (see `select`).
+    """
+    used = [
+        r for r in one_record_a_job(records) if r.setting.benchmark in plan.benchmarks and r.setting.seed in plan.seeds
+    ]
+    if len({record.setting.group() for record in used}) > 1:
+        raise ValueError("records of different groups are never in one table: select() one group first")
+    entries: dict[EntryKey, dict[tuple[str, int], Record]] = defaultdict(dict)
+    for record in used:
+        key = EntryKey(record.entry.name, record.entry.type, record.entry.submission)
+        entries[key][record.setting.benchmark, record.setting.seed] = record
+    return _ranked([_entry(key, jobs, plan) for key, jobs in entries.items()], plan.primary)
+
+
+def _entry(key: EntryKey, jobs: Mapping[tuple[str, int], Record], plan: Plan) -> EntryResult:
+    results = tuple(_benchmark(name, [jobs.get((name, seed)) for seed in plan.seeds], plan) for name in plan.benchmarks)
+    by_seed = zip(*(result.values[plan.primary.name] for result in results), strict=True)
+    seed_scores = tuple(_mean_if_all(values) for values in by_seed)
+    complete = all(result.complete for result in results)
+    return EntryResult(key, results, seed_scores, _over_seeds(seed_scores) if complete else None)
+
+
+def _benchmark(name: str, records: Sequence[Record | None], plan: Plan) -> BenchmarkResult:
+    sound = [record if record is not None and record.status in SOUND else None for record in records]
+    values = {c.name: tuple(r.metrics.get(c.name) if r else None for r in sound) for c in plan.columns}
+    troubles = []
+    for seed, record in zip(plan.seeds, records, strict=True):
+        if record is None:
+            troubles.append(Trouble(seed, "missing", ""))
+        elif record.status != "scored":
+            troubles.append(Trouble(seed, record.status, record.reason))
+    return BenchmarkResult(
+        benchmark=name,
+        n=sum(record is not None for record in sound),
+        planned=len(records),
+        values=values,
+        means={metric: _over_seeds(by_seed) for metric, by_seed in values.items()},
+        troubles=tuple(troubles),
+    )
+
+
+def _over_seeds(values: Sequence[float | None]) -> Mean | None:
+    known = [value for value in values if value is not None]
+    return mean_over_seeds(known, len(values)) if values and len(known) == len(values) else None
+
+
+def _mean_if_all(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def _ranked(entries: list[EntryResult], primary: Column) -> list[EntryResult]:
+    def place(entry: EntryResult) -> tuple[int, bool, float]:
+        return entry.place_class, entry.score is None, -primary.sign * entry.score.mean if entry.score else 0.0
+
+    def order(entry: EntryResult) -> tuple[tuple[int, bool, float], int, EntryKey]:
+        return place(entry), -sum(result.n for result in entry.benchmarks), entry.key
+
+    places = [place(entry) for entry in entries]
+    ranked = sorted(entries, key=order)
+    return [replace(e, rank=1 + sum(p < place(e) for p in places)) if e.score else e for e in ranked]

@@ -1,0 +1,115 @@
+"""Is one entry better than another? Paired differences over the seeds that both trained with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mlsbench import UserError
+from mlsbench.scoring.aggregation import Column, EntryKey, EntryResult, Plan, aggregate
+from mlsbench.scoring.interval import Mean, detectable, mean_over_seeds
+from mlsbench.scoring.record import Record
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The paired differences a − b of the primary metric on `benchmark`, or of the entries' score for "mean".
+
+    n: seeds where both have a number, of `planned`; difference: only if n == planned, so that a seed lost by a crash
+    hides nothing; detectable: about the smallest true difference that n seeds find (two-sided 5 % test, 80 % power),
+    None for n < 2.
+    """
+
+    benchmark: str
+    n: int
+    planned: int
+    difference: Mean | None
+    detectable: float | None
+
+    @property
+    def clear(self) -> bool:
+        """The 95 % t-interval excludes zero."""
+        mean = self.difference
+        return mean is not None and mean.half_width is not None and abs(mean.mean) > mean.half_width
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Entry `a` against entry `b`, by the primary metric, one difference a benchmark and one for the score, "mean"."""
+
+    a: EntryKey
+    b: EntryKey
+    metric: Column
+    differences: tuple[Difference, ...]
+
+
+def compare(records: Iterable[Record], a_name: str, b_name: str, plan: Plan) -> Comparison:
+    """Compare two entries of one group of records (see `select`).
+
+    An entry is called by its name, or if several share it by name:type or name:type:submission, the digest or a start
+    of it of 8 or more digits. UserError for an unknown or ambiguous one.
+    """
+    results = aggregate(records, plan)
+    a, b = _find(results, a_name), _find(results, b_name)
+    primary = plan.primary
+    pairs = [
+        (x.benchmark, x.values[primary.name], y.values[primary.name])
+        for x, y in zip(a.benchmarks, b.benchmarks, strict=True)
+    ]
+    pairs.append(("mean", a.seed_scores, b.seed_scores))
+    return Comparison(a.key, b.key, primary, tuple(_difference(*pair) for pair in pairs))
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """The comparison as plain lines, for people: one of heading, then one a benchmark."""
+    a, b = comparison.a, comparison.b
+    better = "positive" if comparison.metric.sign > 0 else "negative"
+    lines = [
+        f"{comparison.metric.title}: {_label(a, b)} minus {_label(b, a)}, paired over seeds; {better} favours the first"
+    ]
+    width = max(len(d.benchmark) for d in comparison.differences)
+    for d in comparison.differences:
+        if d.difference is None:
+            text = f"no difference: {d.n}/{d.planned} seeds have both numbers"
+        else:
+            spread = "" if d.difference.half_width is None else f" ± {d.difference.half_width:.3f}"
+            text = f"{d.difference.mean:+.3f}{spread} ({d.n}/{d.planned})"
+            if d.detectable is not None:
+                seen = "clear of zero" if d.clear else "not clear of zero"
+                text += f"  {seen}; {d.n} seeds can show {d.detectable:.3f} or more"
+        lines.append(f"{d.benchmark:<{width}}  {text}")
+    return lines
+
+
+def _difference(benchmark: str, a: Sequence[float | None], b: Sequence[float | None]) -> Difference:
+    paired = [x - y for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    mean = mean_over_seeds(paired, len(a)) if paired and len(paired) == len(a) else None
+    return Difference(benchmark, len(paired), len(a), mean, detectable(paired))
+
+
+def _find(results: Sequence[EntryResult], asked: str) -> EntryResult:
+    found = [result for result in results if _called(result.key, asked)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = ", ".join(f"{r.key.name}:{r.key.type}:{r.key.submission[:12]}" for r in found)
+        raise UserError(f"several entries are called {asked!r}; say which: {choices}")
+    names = sorted({result.key.name for result in results})
+    close = difflib.get_close_matches(asked, names) or names
+    raise UserError(
+        f"no entry is called {asked!r} here; " + (f"there is {', '.join(close)}" if names else "there are no entries")
+    )
+
+
+def _called(key: EntryKey, asked: str) -> bool:
+    if asked in (key.name, f"{key.name}:{key.type}"):
+        return True
+    digits = asked.removeprefix(f"{key.name}:{key.type}:")
+    return digits != asked and len(digits) >= 8 and key.submission.startswith(digits)
+
+
+def _label(key: EntryKey, other: EntryKey) -> str:
+    if key.name != other.name:
+        return key.name
+    return f"{key.name}:{key.type}" if key.type != other.type else f"{key.name}:{key.type}:{key.submission[:12]}"

@@ -1,0 +1,190 @@
+"""The record of a job: what ran, how it ended, its numbers; and how it is stored, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlsbench import UserError
+from mlsbench.scoring.text import clean
+
+RECORD_FILE = "record.json"
+REASON_LIMIT = 500
+NAME_LIMIT = 200
+
+Status = Literal["scored", "collapsed", "failed", "rejected", "infra_failed", "cancelled"]
+EntryType = Literal["baseline", "vanilla", "agent"]
+
+
+def _line(limit: int) -> AfterValidator:
+    def check(text: str) -> str:
+        line = clean(text, limit)
+        if not line:
+            raise ValueError("is empty")
+        return line
+
+    return AfterValidator(check)
+
+
+def _to_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(\+[a-z_]+=[A-Za-z0-9._-]+)*$", max_length=200)]
+Word = Annotated[str, _line(100)]
+Reason = Annotated[str, AfterValidator(lambda text: clean(text, REASON_LIMIT))]
+Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+
+
+class Model(BaseModel):
+    """Base of all parts of a record: unknown keys, NaN and infinity are errors, fields are not reassigned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Group(NamedTuple):
+    """What must agree between all numbers of one table."""
+
+    task: str
+    task_version: int
+    frozen: str
+    protocol: str
+    split_key: str
+    precision: str
+
+
+class Setting(Model):
+    """Everything but the submission that decides a job's number."""
+
+    task: Name
+    task_version: Annotated[int, Field(gt=0)]
+    frozen: Digest = Field(description="digest of the code that decides numbers")
+    benchmark: Name
+    protocol: ProtocolName = Field(description="a protocol of the task; overrides follow it as +key=value")
+    seed: Annotated[int, Field(ge=0)]
+    split_key: Digest = Field(description="SHA-256 of the split key")
+    sandbox: Word
+    device_kind: Word
+    precision: Literal["fp32", "bf16"]
+    torch: Word = Field(description="torch version")
+    data: Digest = Field(description="fingerprint of the dataset")
+
+    def job_key(self, submission: str) -> str:
+        """SHA-256, in hex, of the canonical JSON of this setting and the `submission` digest."""
+        identity = {**self.model_dump(mode="json"), "submission": submission}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def group(self) -> Group:
+        """The part of the setting that must agree within one table."""
+        return Group(self.task, self.task_version, self.frozen, self.protocol, self.split_key, self.precision)
+
+
+class Entry(Model):
+    """One line-up of the table: a named submission."""
+
+    name: Annotated[str, _line(NAME_LIMIT)] = Field(description=f"one line, cut at {NAME_LIMIT} characters")
+    type: EntryType
+    submission: Digest = Field(description="SHA-256 of the submitted bytes")
+
+
+class Record(Model):
+    """What is known of one finished or given-up job."""
+
+    schema_version: Literal[1] = 1
+    job_key: Digest = Field(description="digest of setting and submission")
+    entry: Entry
+    setting: Setting
+    status: Status
+    reason: Reason = Field("", description=f"why it is not scored; one line, cut at {REASON_LIMIT} characters")
+    metrics: dict[str, float | None] = Field(description="null: not measurable")
+    audit: dict[str, float | None] = {}
+    attempts: Annotated[int, Field(ge=1)] = 1
+    training: dict[str, float | int | str | None] = Field(
+        {}, description="epochs done, share of zero gradients and the like"
+    )
+    timing: dict[str, float] = Field({}, description="seconds")
+    environment: dict[str, str | int | float | None] = {}
+    created: Moment = Field(description="when the job ended, UTC")
+
+    @model_validator(mode="after")
+    def _key_belongs(self) -> Self:
+        if self.job_key != self.setting.job_key(self.entry.submission):
+            raise ValueError("job_key does not belong to this setting and submission")
+        return self
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record and the file that holds it."""
+
+    path: Path
+    record: Record
+
+
+def record_schema() -> dict[str, Any]:
+    """The JSON schema of `record.json`."""
+    return Record.model_json_schema()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `path` so that it holds all of `data` or, after a crash at any moment, what it held before.
+
+    A crash may leave a `.<name>.<random>.tmp` beside it, which nothing reads.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name must survive a power cut too
+    finally:
+        os.close(folder)
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Write `record` to `folder`, made if missing, in one step; returns the file. Write a job's other files first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RECORD_FILE
+    write_whole(path, record.model_dump_json(indent=2).encode() + b"\n")
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """The record in `path`; UserError, naming the file and a fault, if missing, damaged or of another version."""
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        fault = error.strerror or str(error)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        fault = ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+    raise UserError(clean(f"{path} is no readable record ({fault}); move it away and run the job again", 1000))
+
+
+def find_records(root: Path) -> tuple[list[Stored], list[str]]:
+    """All records below `root` in the order of their paths, a line for each that cannot be read. Follows no links."""
+    stored, problems = [], []
+    found = [Path(folder) / RECORD_FILE for folder, _, files in os.walk(root) if RECORD_FILE in files]
+    for path in sorted(found):
+        try:
+            stored.append(Stored(path, read_record(path)))
+        except UserError as error:
+            problems.append(str(error))
+    return stored, problems

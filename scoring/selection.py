@@ -1,0 +1,94 @@
+"""Which records make one table: numbers of different groups are never mixed, and what is left out is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from mlsbench.scoring.record import Group, Record, Status
+
+FINISHED: frozenset[Status] = frozenset({"scored", "collapsed", "failed", "rejected"})
+UNTRUSTED_SANDBOX = "inprocess"
+
+_WORDS = {"task_version": "task version", "frozen": "code", "split_key": "split key"}
+
+
+def select(
+    records: Sequence[Record], protocol: str, *, split_key: str | None = None, task: str | None = None
+) -> tuple[list[Record], list[str]]:
+    """The records of one table of `protocol`, and a line for each other group: how many records were left out and why.
+
+    split_key: SHA-256 of the key that the table must have; task: its task, if `records` may hold several. Of the
+    groups that remain (`Setting.group`) the one with the most records is chosen, of equals the one with the newest
+    record. Records that were run in process are left out. The chosen ones hold one record a job, see
+    `one_record_a_job`.
+    """
+    reasons = [_excluded(record, protocol, split_key, task) for record in records]
+    left_out = Counter(reason for reason in reasons if reason)
+    candidates = [record for record, reason in zip(records, reasons, strict=True) if not reason]
+    if not candidates:
+        return [], _lines(left_out)
+    best = _largest(candidates)
+    group = [record for record in candidates if record.setting.group() == best]
+    left_out.update(_difference(r.setting.group(), best) for r in candidates if r.setting.group() != best)
+    chosen = one_record_a_job(group)
+    if len(chosen) < len(group):
+        left_out["the first finished record of the same entry, benchmark and seed counts"] = len(group) - len(chosen)
+    return chosen, _lines(left_out)
+
+
+def one_record_a_job(records: Iterable[Record]) -> list[Record]:
+    """One record for each entry, benchmark and seed, in order of creation; those run in process are left out.
+
+    A finished record (scored, collapsed, failed, rejected) wins over one that says nothing about the candidate
+    (infra_failed, cancelled). Of finished ones the earliest counts: running the same again, in another sandbox or on
+    another device, is no second try. Of the others the newest counts.
+    """
+    trusted = [record for record in records if record.setting.sandbox != UNTRUSTED_SANDBOX]
+    in_order = sorted(trusted, key=lambda record: (record.created, record.job_key))
+    chosen: dict[object, Record] = {}
+    for record in in_order:
+        job = (record.entry, record.setting.group(), record.setting.benchmark, record.setting.seed)
+        if job not in chosen or chosen[job].status not in FINISHED:
+            chosen[job] = record
+    return sorted(chosen.values(), key=lambda record: (record.created, record.job_key))
+
+
+def _excluded(record: Record, protocol: str, split_key: str | None, task: str | None) -> str:
+    setting = record.setting
+    if task is not None and setting.task != task:
+        return f"of task {setting.task}, the table is of {task}"
+    if setting.protocol != protocol:
+        return f"of protocol {setting.protocol}, the table is of {protocol}"
+    if split_key is not None and setting.split_key != split_key:
+        return f"split under key {_short(setting.split_key)}, asked for is {_short(split_key)}"
+    if setting.sandbox == UNTRUSTED_SANDBOX:
+        return "run in process, which is for tests and debugging"
+    return ""
+
+
+def _largest(records: Sequence[Record]) -> Group:
+    counts = Counter(record.setting.group() for record in records)
+    newest: dict[Group, datetime] = {}
+    for record in records:
+        group = record.setting.group()
+        newest[group] = max(record.created, newest.get(group, record.created))
+    return max(counts, key=lambda group: (counts[group], newest[group], group))
+
+
+def _difference(other: Group, chosen: Group) -> str:
+    parts = []
+    for field, theirs, ours in zip(Group._fields, other, chosen, strict=True):
+        if theirs != ours:
+            parts.append(f"{_WORDS.get(field, field)} {_short(theirs)}, the table's is {_short(ours)}")
+    return "; ".join(parts)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:8]}…" if len(text) == 64 else text
+
+
+def _lines(left_out: Counter[str]) -> list[str]:
+    return [f"{n} {'record' if n == 1 else 'records'} left out: {reason}" for reason, n in sorted(left_out.items())]
