@@ -12,9 +12,9 @@ import torch.nn.functional as F
 class MembershipDefense:
     """Control, not a defense: early stopping, written as a loss. A defense has to beat it at equal accuracy.
 
-    c(epoch)·CE, with c = 1 up to epoch 35, a linear fall, and exactly 0 from epoch 40 on: 40 % of the 100 epochs of the
-    `paper` protocol. Weight decay, which is no part of the loss, goes on. A protocol of at most 36 epochs trains as with
-    plain cross-entropy.
+    c(epoch)·CE, with c = 1 up to epoch 35, a linear fall, and exactly 0 from epoch 40 on: 40 % of the 100 epochs of
+    the `paper` protocol. Weight decay, which is no part of the loss, goes on. A protocol of at most 36 epochs trains as
+    with plain cross-entropy.
     """
 
     fade, stop = 35, 40

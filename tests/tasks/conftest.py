@@ -1,0 +1,24 @@
+"""Fixtures of the tests about tasks: the task that ships here, and a copy of its folder to break."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlsbench.tasks import TaskFolder, get_task
+
+NAME = "security-membership-inference-defense"
+
+
+@pytest.fixture(scope="session")
+def task() -> TaskFolder:
+    """The task that ships with mlsbench."""
+    return get_task(NAME)
+
+
+@pytest.fixture
+def broken(task: TaskFolder, tmp_path: Path) -> Path:
+    """A writable copy of the task's folder."""
+    return Path(shutil.copytree(task.path, tmp_path / NAME))

@@ -1,0 +1,155 @@
+"""Claim: a task.toml is taken literally, and one error names the file, every wrong key and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from mlsbench import UserError
+from mlsbench.tasks import TaskFolder, load_task, open_task, spec_schema
+
+
+def error_after(folder: Path, *changes: tuple[str, str]) -> str:
+    """The message of loading the task in `folder` after replacing texts of its task.toml."""
+    file = folder / "task.toml"
+    text = file.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_task(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ")
+    return message
+
+
+def test_the_task_that_ships_here_loads(task: TaskFolder) -> None:
+    assert task.spec == load_task(task.path)
+    assert task.spec.training("smoke", "vgg16bn-digits").lr == 0.01
+    assert task.spec.primary.name == "privacy_score"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("version = 1", "versoin = 1", ["versoin: unknown key", "version: missing"]),
+        ("memory_mib = 2048", "memory_mb = 2048", ["limits.memory_mb: unknown key"]),
+        ("call_seconds = 10", "call_seconds = -1", ["limits.call_seconds: ", "greater than 0, got -1"]),
+        ('direction = "min"', 'direction = "down"', ["metrics[1].direction: ", "'max' or 'min', got 'down'"]),
+        ("seeds = [42, 43, 44, 45]", 'seeds = [42, "b"]', ["protocols.paper.seeds[1]: ", "got 'b'"]),
+        ("[baselines.erm]", '[baselines."E rm"]', ['baselines."E rm": ', "got 'E rm'"]),
+        ("mean = [0.2860]", "mean = [0.2860, 1.0]", ["datasets.fashion_mnist: mean and std need one value a channel"]),
+        ("shape = [28, 28, 1]", "shape = [28, 28]", ["datasets.fashion_mnist.shape[2]: missing"]),
+        ('default_protocol = "paper"', 'default_protocol = "papr"', ["default_protocol: there is no protocol 'papr'"]),
+        ('dataset = "cifar10"', 'dataset = "cifar"', ["benchmarks.resnet20-cifar10.dataset: there is no dataset"]),
+        ("size = 32", "size = 33", ["benchmarks.resnet20-cifar10.size: 33 is no multiple"]),
+        ('benchmarks = ["resnet20-c', 'benchmarks = ["resnet-c', ["protocols.paper.benchmarks: there is no benchmark"]),
+        ("primary = true", "primary = false", ["exactly one metric must be primary"]),
+        (
+            "shape = [] }]",
+            "shape = [], gradient = true }]",
+            ["contract.methods.compute_loss: only inputs have gradients"],
+        ),
+        ('shape = ["batch"] }', 'shape = ["batch"], gradient = true }', ["an input with a gradient must be float32"]),
+        ('dtype = "float32", shape = [] }]', 'dtype = "float32", shape = ["batch"] }]', ["needs a scalar"]),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_mistake(broken: Path, old: str, new: str, expected: list[str]) -> None:
+    message = error_after(broken, (old, new))
+    for part in expected:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("version = 1", 'version = "1"', "version"),
+        ("augment = true", "augment = 1", "protocols.paper.training.augment"),
+        ("epochs = 100", "epochs = 100.0", "protocols.paper.training.epochs"),
+        ("call_seconds = 10", "call_seconds = true", "limits.call_seconds"),
+    ],
+)
+def test_a_value_of_another_type_is_not_converted(broken: Path, old: str, new: str, key: str) -> None:
+    assert f"\n  {key}: " in error_after(broken, (old, new))
+
+
+def test_all_mistakes_come_in_one_error(broken: Path) -> None:
+    message = error_after(broken, ("log_kib", "log_kb"), ("size = 28", "size = 0"), ("version = 1", "version = 0"))
+    assert message.splitlines()[0].endswith(": 3 mistakes")
+    assert len(message.splitlines()) == 4
+
+
+def test_a_long_wrong_value_is_cut_short(broken: Path) -> None:
+    message = error_after(broken, ('direction = "min"', f'direction = "{"x" * 5000}"'))
+    assert len(message.splitlines()[1]) < 150
+
+
+def test_broken_toml_is_reported_with_its_line(broken: Path) -> None:
+    message = error_after(broken, ("version = 1", "version = = 1"))
+    assert "not valid TOML" in message
+    assert "line 3" in message
+
+
+def test_deeply_nested_toml_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "task.toml").write_text("a = " + "[" * 20_000)
+    with pytest.raises(UserError, match="not valid TOML"):
+        load_task(tmp_path)
+
+
+def test_a_file_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "task.toml").write_bytes(b'id = "\xff"')
+    with pytest.raises(UserError, match=r"task\.toml: not UTF-8 at byte 6"):
+        load_task(tmp_path)
+
+
+def test_a_folder_without_task_toml_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"task\.toml: cannot be read: No such file"):
+        load_task(tmp_path)
+
+
+def test_a_missing_instruction_is_reported(broken: Path) -> None:
+    (broken / "instruction.md").unlink()
+    with pytest.raises(UserError, match=r"instruction\.md: cannot be read"):
+        open_task(broken).instruction()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# === EDITABLE ===\n", ""),
+        ("# === END EDITABLE ===\n", "# === END EDITABLE ===\n# === END EDITABLE ===\n"),
+        ("# === EDITABLE ===\n", "# === END EDITABLE ===\n# === EDITABLE ===\n# "),
+    ],
+)
+def test_a_template_needs_each_marker_once_and_in_order(broken: Path, old: str, new: str) -> None:
+    file = broken / "custom_membership_defense.py"
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match="once each, in this order"):
+        open_task(broken).template()
+
+
+def test_the_digest_is_that_of_the_two_files_one_after_the_other(task: TaskFolder) -> None:
+    parts = [(task.path / name).read_bytes() for name in ("task.toml", task.spec.contract.file)]
+    assert task.digest() == hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["task.toml", "custom_membership_defense.py"])
+def test_a_change_of_either_file_changes_the_digest(task: TaskFolder, broken: Path, name: str) -> None:
+    with (broken / name).open("a") as file:
+        file.write("# changed\n")
+    assert open_task(broken).digest() != task.digest()
+
+
+def test_the_json_schema_accepts_the_task_and_refuses_an_unknown_key(task: TaskFolder) -> None:
+    content = json.loads(json.dumps(tomllib.loads((task.path / "task.toml").read_text())))
+    validator = jsonschema.Draft202012Validator(spec_schema())
+    validator.check_schema(spec_schema())
+    assert not list(validator.iter_errors(content))
+    content["contract"]["modles"] = []
+    assert [list(error.path) for error in validator.iter_errors(content)] == [["contract"]]
