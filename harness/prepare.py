@@ -220,10 +220,14 @@ def _fashion_mnist_folder(folder: Path, source: Path | None) -> Path:
     if source:
         names = ", ".join(f"{stem}[.gz]" for stem in IDX_STEMS.values())
         raise UserError(f"{source} holds no whole fashion_mnist: {names} must be in it or in its FashionMNIST/raw")
-    return _download_fashion_mnist(folder / "downloads")
+    return download_fashion_mnist(folder / "downloads")
 
 
-def _download_fashion_mnist(root: Path) -> Path:
+def download_fashion_mnist(root: Path) -> Path:
+    """The folder under `root` with FashionMNIST's four packed files, those that are not there and right downloaded.
+
+    Raises UserError if a download fails.
+    """
     from torchvision.datasets import FashionMNIST
     from torchvision.datasets.utils import download_url
 
