@@ -220,26 +220,27 @@ def _fashion_mnist_folder(folder: Path, source: Path | None) -> Path:
     if source:
         names = ", ".join(f"{stem}[.gz]" for stem in IDX_STEMS.values())
         raise UserError(f"{source} holds no whole fashion_mnist: {names} must be in it or in its FashionMNIST/raw")
-    return download_fashion_mnist(folder / "downloads")
-
-
-def download_fashion_mnist(root: Path) -> Path:
-    """The folder under `root` with FashionMNIST's four packed files, those that are not there and right downloaded.
-
-    Raises UserError if a download fails.
-    """
     from torchvision.datasets import FashionMNIST
+
+    return download_fashion_mnist(FashionMNIST, folder / "downloads")
+
+
+def download_fashion_mnist(kind: Any, root: Path) -> Path:
+    """The folder under `root` with the four packed files; those that are not there and whole are downloaded.
+
+    Addresses and MD5s are those of `kind`, torchvision's class or one like it. Raises UserError if a download fails.
+    """
     from torchvision.datasets.utils import download_url
 
     raw = root / "FashionMNIST" / "raw"
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            for file, md5 in FashionMNIST.resources:
-                download_url(FashionMNIST.mirrors[0] + file, str(raw), file, md5)
+            for file, md5 in kind.resources:
+                download_url(kind.mirrors[0] + file, str(raw), file, md5)
     except _FAILED_READ as error:
         remedy = (
             "Install Debian's package dataset-fashion-mnist, or get the four .gz files from "
-            f"{FashionMNIST.mirrors[0]} into DIR and run `mlsbench data prepare fashion_mnist --from DIR`."
+            f"{kind.mirrors[0]} into DIR and run `mlsbench data prepare fashion_mnist --from DIR`."
         )
         raise _download_failed("fashion_mnist", error, remedy) from error
     return raw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import pickle
@@ -10,14 +11,14 @@ import threading
 import tomllib
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from torchvision.datasets import CIFAR10, CIFAR100
+from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
 import mlsbench.tasks
 from mlsbench import UserError
@@ -100,21 +101,17 @@ def assert_same_data_and_split(name: str, spec: Dataset, folders: list[Path]) ->
     assert len({(folder / f"{name}.npz").read_bytes()[:200] for folder in folders}) == 1
 
 
-def use_proxy(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    for scheme in ("http", "https"):
-        monkeypatch.setenv(f"{scheme}_proxy", url)
-    for exception in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(exception, raising=False)
-    monkeypatch.setattr(urllib.request, "_opener", None)  # urllib remembers the proxy of its first call
-
-
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A loopback address that refuses connections; programs that ask for a proxy are sent there."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
-        use_proxy(monkeypatch, url)
+        for scheme in ("http", "https"):
+            monkeypatch.setenv(f"{scheme}_proxy", url)
+        for exception in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(exception, raising=False)
+        monkeypatch.setattr(urllib.request, "_opener", None)  # urllib remembers the proxy of its first call
         yield url
 
 
@@ -306,46 +303,43 @@ def test_a_failed_download_is_answered_with_the_way_round_it(tmp_path: Path, nam
 
 def test_a_failed_download_of_fashion_mnist_names_debians_package(tmp_path: Path, unreachable: str) -> None:
     with pytest.raises(UserError, match=r"download of fashion_mnist failed .*dataset-fashion-mnist.*--from DIR"):
-        download_fashion_mnist(tmp_path)
+        download_fashion_mnist(FashionMNIST, tmp_path)
 
 
-class Mirror(BaseHTTPRequestHandler):
-    """Serves Debian's files for any address, as a proxy does."""
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FashionMNIST]]:
+    """FashionMNIST of thirty images, served on loopback from `tmp_path`/served."""
 
-    def do_HEAD(self) -> None:
-        self.answer(b"")
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
 
-    def do_GET(self) -> None:
-        self.answer((DEBIAN_FASHION_MNIST / self.path.rpartition("/")[2]).read_bytes())
+    served = write_idx(tmp_path / "served", RAW, packed=True)
+    files = [(f"{stem}.gz", (served / f"{stem}.gz").read_bytes()) for stem in IDX_STEMS.values()]
+    checksums = [(name, hashlib.md5(content, usedforsecurity=False).hexdigest()) for name, content in files]
+    monkeypatch.setattr(urllib.request, "_opener", None)  # urllib remembers the proxy of its first call
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with HTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(served))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        yield type("Small", (FashionMNIST,), {"mirrors": [address], "resources": checksums})
+        server.shutdown()
+        thread.join()
 
-    def answer(self, content: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def test_downloaded_fashion_mnist_replaces_a_cut_off_file_and_can_be_prepared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not DEBIAN_FASHION_MNIST.is_dir():
-        pytest.skip(f"Debian's dataset-fashion-mnist is not installed: no {DEBIAN_FASHION_MNIST}")
+def test_a_download_replaces_a_file_that_was_cut_off(tmp_path: Path, mirror: type[FashionMNIST]) -> None:
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8bcut off")
-    with HTTPServer(("127.0.0.1", 0), Mirror) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        use_proxy(monkeypatch, f"http://127.0.0.1:{server.server_port}/")
-        try:
-            assert download_fashion_mnist(tmp_path) == raw
-        finally:
-            server.shutdown()
-            thread.join()
-    prepare("fashion_mnist", SPEC.datasets["fashion_mnist"], tmp_path / "out", tmp_path)
+    assert download_fashion_mnist(mirror, tmp_path) == raw
+    prepare("fashion_mnist", spec_of(RAW), tmp_path / "out", tmp_path)
+
+
+def test_a_download_of_other_bytes_is_refused(tmp_path: Path, mirror: type[FashionMNIST]) -> None:
+    (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"something else")
+    with pytest.raises(UserError, match=r"download of fashion_mnist failed .*corrupted.*--from DIR"):
+        download_fashion_mnist(mirror, tmp_path)
 
 
 def test_digits_need_no_preparation(tmp_path: Path) -> None:
