@@ -93,7 +93,9 @@ def _find(results: Sequence[EntryResult], asked: str) -> EntryResult:
     if len(found) == 1:
         return found[0]
     if found:
-        choices = ", ".join(f"{r.key.name}:{r.key.type}:{r.key.submission[:12]}" for r in found)
+        choices = ", ".join(
+            f"{r.key.name}:{r.key.type}:{r.key.submission[:12]}" for r in sorted(found, key=lambda r: r.key)
+        )
         raise UserError(f"several entries are called {asked!r}; say which: {choices}")
     names = sorted({result.key.name for result in results})
     close = difflib.get_close_matches(asked, names) or names
