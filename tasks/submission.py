@@ -115,7 +115,7 @@ def _whole(lines: list[str], template: str, contract: Contract) -> tuple[str, in
     ends = [n for n, line in enumerate(lines) if line == contract.end]
     if not begins and not ends:
         return "\n".join([*head, *lines, *tail, ""]), len(head)
-    if len(begins) == len(ends) == 1 and begins[0] < ends[0]:
+    if len(begins) == len(ends) == 1:
         first, last = begins[0] + 1, ends[0]
         if not any(line.strip() for line in lines[: first - 1] + lines[last + 1 :]):
             return "\n".join([*head, *lines[first:last], *tail, ""]), len(head) - first

@@ -58,13 +58,13 @@ def penalized(logits: Array, labels: Array) -> float:
     return cross_entropy(logits, labels) - 0.1 * float(np.mean(entropy))
 
 
-def flattened(logits: Array, labels: Array, frozen: Array) -> float:
+def flattened(logits: Array, labels: Array, frozen: Array, upper: float = 1.0) -> float:
     """RelaxLoss's posterior flattening, sample by sample; soft targets are taken from the constant `frozen` logits."""
     total = 0.0
     for z, y, constant in zip(logits, labels, probabilities(frozen), strict=True):
         log_p = z - np.log(np.exp(z).sum())
         if int(np.argmax(z)) != y:
-            own = min(constant[y], 1.0)
+            own = min(constant[y], upper)
             total -= own * log_p[y]
             total -= sum((1 - own) / (len(z) - 1) * log_p[k] for k in range(len(z)) if k != y)
         total += log_p[y]
@@ -143,6 +143,16 @@ def test_relaxloss_flattens_below_alpha_in_odd_epochs(classes: int, confidence: 
     assert cross_entropy(logits, labels) <= ALPHA[classes]
     for epoch in (1, 99):
         check("relaxloss", epoch, lambda z: flattened(z, labels, logits), logits, labels)
+
+
+def test_relaxloss_clamps_the_soft_targets_at_upper() -> None:
+    logits, labels = batch(10, 1)
+    defense = importlib.import_module(f"{PACKAGE}.relaxloss").MembershipDefense()
+    assert defense.upper == 1.0
+    defense.upper = 0.05
+    loss = defense.flatten(torch.tensor(logits), torch.tensor(labels)).item()
+    assert loss == pytest.approx(flattened(logits, labels, logits, upper=0.05), rel=1e-5)
+    assert loss != pytest.approx(flattened(logits, labels, logits), rel=1e-3)
 
 
 def test_relaxloss_knows_alpha_for_10_and_100_classes_only() -> None:

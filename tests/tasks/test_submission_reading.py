@@ -146,5 +146,13 @@ def test_bytes_that_are_not_utf8_are_rejected_with_their_place(file: Path, task:
     assert rejection(file, task).reason == "not UTF-8 at byte 2"
 
 
+def test_every_reason_is_one_printable_line_of_at_most_500_characters() -> None:
+    error = SubmissionRejected("line 1\nline 2\x1b[2J" * 1000, Path("file.py"))
+    assert error.reason.startswith("line 1�line 2�[2Jline 1")
+    assert error.reason.isprintable()
+    assert len(error.reason) == 500
+    assert str(error) == f"file.py: {error.reason}"
+
+
 def test_control_characters_of_a_path_do_not_reach_the_message(tmp_path: Path, task: TaskFolder) -> None:
     assert str(rejection(tmp_path / "\x1b[31m\n", task)).isprintable()

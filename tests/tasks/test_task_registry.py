@@ -70,7 +70,10 @@ def test_an_entry_point_may_be_a_string_a_path_or_a_callable(offer, source: str)
         ("value = '/nonexistent'", "must be an absolute path of a folder that holds task.toml"),
     ],
 )
-def test_a_broken_entry_point_is_reported_only_to_who_asks_for_it(offer, source: str, message: str) -> None:
+def test_a_broken_entry_point_is_reported_only_to_who_asks_for_it(
+    offer, source: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(TINY.parent)  # where the relative path would lead to a task
     offer("plug", "plug_broken", source, "broken-task = plug_broken:value")
     assert list(list_tasks()) == [NAME]
     assert get_task(NAME).spec.id == NAME
