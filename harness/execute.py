@@ -113,7 +113,7 @@ def prepare(job: Job) -> Subject:
     model = build(job.spec.benchmarks[job.setting.benchmark].model, dataset.classes, dataset.shape[2])
     initialize(model, run_seeds(job.key, job.setting.seed).init)
     return Subject(
-        model.to(device, memory_format=torch.channels_last),
+        model.to(device).to(memory_format=torch.channels_last),
         images(data.train_images),
         torch.from_numpy(data.train_labels),
         membership(job.key, job.setting.seed, data.train_keys),
@@ -132,7 +132,7 @@ def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats]
         for stats in train(subject.model, images, labels, job.training, seeds, Oracle(session), bf16):
             stats.measured = subject.curve_point()
             curve.append(stats)
-            report({"epoch": stats.epoch + 1, "epochs": job.training.epochs, "test_acc": stats.measured["test_acc"]})
+            report(_news(curve, job.training.epochs))
         session.finish()
     except CandidateError as error:
         return Outcome("failed", f"failed in epoch {len(curve)}: {error}")
@@ -147,6 +147,11 @@ def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats]
     return _attack(job, subject)
 
 
+def _news(curve: list[EpochStats], epochs: int) -> dict[str, float]:
+    left = curve[-1].seconds * (epochs - len(curve))
+    return {"epoch": len(curve), "epochs": epochs, "test_acc": curve[-1].measured["test_acc"], "left_seconds": left}
+
+
 def _attack(job: Job, subject: Subject) -> Outcome:
     train_logits, test_logits = (predict(subject.model, i).numpy() for i in (subject.pool, subject.test))
     test_labels, validity = subject.test_labels.numpy(), job.spec.validity
@@ -155,7 +160,9 @@ def _attack(job: Job, subject: Subject) -> Outcome:
         max_class_share=validity.max_class_share,
     )  # fmt: skip
     if np.isfinite(train_logits).all() and np.isfinite(test_logits).all():
-        metrics: dict[str, float | None] = dict(membership_metrics(train_logits, subject.member, test_logits, test_labels))
+        metrics: dict[str, float | None] = dict(
+            membership_metrics(train_logits, subject.member, test_logits, test_labels)
+        )
     else:
         metrics = dict.fromkeys((m.name for m in job.spec.metrics), None)
         metrics["test_acc"] = accuracy(np.nan_to_num(test_logits), test_labels)

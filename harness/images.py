@@ -40,8 +40,10 @@ class Images:
         return self._normalize(self._images[index])
 
     def augmented(self, index: Tensor, shift: Tensor, flip: Tensor) -> Tensor:
-        """Like `plain`, after black padding of 4, a crop at `shift` (int [B, 2] of 0 to 8, rows first) and, where `flip`
-        (bool [B]), a mirror image."""
+        """Like `plain`, after black padding of 4, a crop at `shift` and, where `flip` says so, mirrored.
+
+        shift: int [B, 2], 0 to 8, rows first; flip: bool [B].
+        """
         if self._padded is None:
             self._padded = torch.nn.functional.pad(self._images, (0, 0, PADDING, PADDING, PADDING, PADDING))
         height, width = self._images.shape[1:3]
@@ -58,7 +60,7 @@ class Images:
 def epoch_batches(
     images: Images, labels: Tensor, batch: int, augment: bool, order: torch.Generator, chance: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of (inputs on the images' device, labels on the labels' device): each image once, the last batch smaller.
+    """One epoch of inputs and labels, each on its own device: every image once, the last batch smaller.
 
     `order` and `chance` are CPU generators, so that the same seed means the same batches on every device.
     """

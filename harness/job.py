@@ -10,18 +10,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mlsbench import UserError
 from mlsbench.harness.plan import Job
-from mlsbench.sandbox.backend import Limits
-from mlsbench.sandbox.choose import BACKENDS
-from mlsbench.sandbox.frames import Array, Contract, Method
-from mlsbench.sandbox.session import Session, WorkerSession
-from mlsbench.tasks import Task
+from mlsbench.harness.session import open_session
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -53,44 +48,11 @@ def run(job: Job, report: Report, started: float) -> None:
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     log = free_name(job.folder / "worker.log")
-    with open_session(job, log) as probe_session, open_session(job, log) as session:
+    opened = open_session(job.spec, job.setting.sandbox, log)
+    with open_session(job.spec, job.setting.sandbox, log) as probe_session, opened as session:
         from mlsbench.harness.execute import execute
 
         execute(job, probe_session, session, report, started)
-
-
-@contextmanager
-def open_session(job: Job, log: Path) -> Iterator[Session]:
-    """A session of the job's sandbox; its process tree is gone at the end."""
-    session: Session
-    if job.setting.sandbox == "inprocess":
-        from mlsbench.sandbox.inprocess import InProcessSession
-
-        session = InProcessSession(wire_contract(job.spec))
-    else:
-        backend = next(b for b in BACKENDS if b.name == job.setting.sandbox)
-        session = WorkerSession(backend, wire_contract(job.spec), limits(job.spec), log)
-    try:
-        yield session
-    finally:
-        session.close()
-
-
-def wire_contract(spec: Task) -> Contract:
-    """The contract of a task's specification in the form that the sandbox speaks."""
-    methods = []
-    for name, method in spec.contract.methods.items():
-        sides = [tuple(Array(a.name, a.dtype, a.shape, a.gradient) for a in s) for s in (method.inputs, method.outputs)]
-        methods.append(Method(name, *sides))
-    return Contract(spec.contract.class_name, tuple(methods), spec.contract.modules)
-
-
-def limits(spec: Task) -> Limits:
-    """A worker's limits in seconds and bytes."""
-    given = spec.limits
-    return Limits(
-        given.call_seconds, given.start_seconds, given.job_seconds, given.memory_mib << 20, given.log_kib << 10
-    )
 
 
 def free_name(path: Path) -> Path:

@@ -26,7 +26,7 @@ USER_MISTAKE = 2  # exit status of a job
 
 @dataclass(frozen=True)
 class Event:
-    """News of a job. `kind`: start, epoch (with `data` of the epoch), retry (with its reason) or end (with its record)."""
+    """News of a job. `kind`: start, epoch, retry or gave up (both with a reason in `data`), or end (with its record)."""
 
     kind: str
     job: Job
@@ -52,8 +52,8 @@ class LocalEngine:
     def run(self, jobs: Sequence[Job], listener: Listener) -> None:
         """Run `jobs`; each has a record afterwards. `listener` is called from several threads.
 
-        When interrupted, or when a job meets a mistake that its user must mend (UserError), it ends all running jobs with
-        their workers and passes the exception on; what was running leaves no record.
+        When interrupted, or when a job meets a mistake that its user must mend (UserError), it ends all running jobs
+        with their workers and passes the exception on; what was running leaves no record.
         """
         with ThreadPoolExecutor(self._parallel) as pool:
             try:
@@ -88,7 +88,7 @@ class LocalEngine:
                     return
                 listener(Event("retry" if attempt < ATTEMPTS else "gave up", current, {"reason": reason}))
             else:
-                record = _infra_failed(current, reason)
+                record = _infra_failed(current, str(reason))
             listener(Event("end", current, {}, record))
         finally:
             self._devices.put(device)

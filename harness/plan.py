@@ -26,6 +26,7 @@ FROZEN = (
     "../sandbox/candidate.py", "../scoring/membership.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
+PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
 LONG_SECONDS = 1800  # on a CPU, beyond which nobody should start by accident
 
 
@@ -63,7 +64,11 @@ class Job(BaseModel):
         if not path.exists():
             return None
         record = read_record(path)
-        return record if record.job_key == self.setting.job_key(self.entry.submission) and record.status in FINISHED else None
+        return (
+            record
+            if record.job_key == self.setting.job_key(self.entry.submission) and record.status in FINISHED
+            else None
+        )
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,13 @@ def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> 
 def _override(base: Variant, key: str, value: str) -> Variant:
     named = replace(base, name=f"{base.name}+{key}={value}")
     if key == "precision":
-        if value == "fp32" or value == "bf16":
-            return replace(named, precision=value)
-        raise UserError(f"--override precision={value}: choose fp32 or bf16")
+        if value not in PRECISIONS:
+            raise UserError(f"--override precision={value}: choose one of {', '.join(PRECISIONS)}")
+        return replace(named, precision=PRECISIONS[value])
     if key not in ("epochs", "batch", "members"):
-        raise UserError(f"--override {key}={value}: there is no key {key!r}; legal are epochs, batch, members, precision")
+        raise UserError(
+            f"--override {key}={value}: there is no key {key!r}; legal are epochs, batch, members, precision"
+        )
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 10**7) or value.startswith("0"):
         raise UserError(f"--override {key}={value}: give a whole number above 0")
     if key == "members":
@@ -127,10 +134,17 @@ class Machine:
 
 
 def plan(
-    task: TaskFolder, submission: Submission, entry: Entry, chosen: Variant, machine: Machine, key: SplitKey, runs: Path,
-    benchmarks: Iterable[str], seeds: Iterable[int],
-) -> list[Job]:  # fmt: skip
-    """The jobs of one entry, benchmark by benchmark, seeds in between: of a table that grows, each row is complete early.
+    task: TaskFolder,
+    submission: Submission,
+    entry: Entry,
+    chosen: Variant,
+    machine: Machine,
+    key: SplitKey,
+    runs: Path,
+    benchmarks: Iterable[str],
+    seeds: Iterable[int],
+) -> list[Job]:
+    """The jobs of one entry, all seeds of a benchmark before the next: of a growing table each line is complete early.
 
     Raises UserError if data are missing or a benchmark, seed or pool size does not fit.
     """
@@ -151,11 +165,20 @@ def plan(
             )  # fmt: skip
             jobs.append(
                 Job(
-                    spec=task.spec, entry=entry, setting=setting, training=training, members=chosen.members,
-                    submission=submission.data, text=submission.text, key=key.secret, device=machine.device_kind,
-                    deterministic=machine.deterministic, threads=machine.threads,
-                    folder=job_folder(runs, setting, entry).absolute(), data=data,
-                )  # fmt: skip
+                    spec=task.spec,
+                    entry=entry,
+                    setting=setting,
+                    training=training,
+                    members=chosen.members,
+                    submission=submission.data,
+                    text=submission.text,
+                    key=key.secret,
+                    device=machine.device_kind,
+                    deterministic=machine.deterministic,
+                    threads=machine.threads,
+                    folder=job_folder(runs, setting, entry).absolute(),
+                    data=data,
+                )
             )
     return jobs
 
@@ -183,7 +206,9 @@ def _check_pool(benchmark: str, dataset: Dataset, training: Training, members: i
     sizes = {members} if members is not None else {most, dataset.train - most}
     for size in sizes:
         if size % training.batch == 1:  # batch norm has no variance of one image
-            raise UserError(f"{benchmark}: {size} members in batches of {training.batch} leave a last batch of one image")
+            raise UserError(
+                f"{benchmark}: {size} members in batches of {training.batch} leave a last batch of one image"
+            )
 
 
 def _digest(text: str) -> str:

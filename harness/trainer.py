@@ -47,7 +47,7 @@ class EpochStats:
 
 
 def learning_rate(training: Training, epoch: int) -> float:
-    """The rate of 0-based `epoch`: cosine from lr at epoch 0 towards 0 at `epochs`, or a tenth at each milestone passed."""
+    """The rate of 0-based `epoch`: cosine from lr at epoch 0 to 0 at `epochs`, or a tenth at each milestone passed."""
     if training.schedule == "cosine":
         return training.lr * (1 + math.cos(math.pi * epoch / training.epochs)) / 2
     return float(training.lr * 0.1 ** sum(epoch >= m for m in training.milestones))
@@ -97,4 +97,4 @@ def predict(model: nn.Module, images: Images, index: Tensor | None = None) -> Te
     """float32 logits [N, K] on the CPU of `images`, or of those at `index`: evaluation mode, fp32, no augmentation."""
     model.eval()
     chosen = torch.arange(len(images)) if index is None else index
-    return torch.cat([model(images.plain(part)).float().cpu() for part in chosen.split(EVALUATION_BATCH)])
+    return torch.cat([model(images.plain(part)).float().cpu() for part in torch.split(chosen, EVALUATION_BATCH)])

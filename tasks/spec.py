@@ -49,10 +49,14 @@ class Method(Model):
 class Contract(Model):
     """What a submission must be: the file, its editable region, the class, its methods, what it may import."""
 
-    file: str = Field(description="name of the template and of a submission in a folder", pattern=r"^[A-Za-z0-9_]+\.py$")
+    file: str = Field(
+        description="name of the template and of a submission in a folder", pattern=r"^[A-Za-z0-9_]+\.py$"
+    )
     begin: str = Field(description="line that opens the editable region")
     end: str = Field(description="line that closes the editable region")
-    class_name: str = Field(alias="class", description="class that the submission defines, constructed without arguments")
+    class_name: str = Field(
+        alias="class", description="class that the submission defines, constructed without arguments"
+    )
     modules: tuple[str, ...] = Field(description="modules that a submission may import")
     methods: dict[Name, Method]
 
@@ -68,8 +72,8 @@ class Limits(Model):
 
 
 class Validity(Model):
-    """When a trained model is no classifier: test accuracy at most max(chance_factor / K, 1 / K + sigmas · σ), where
-    σ is the standard deviation of chance accuracy on the test set, or one class takes `max_class_share` of the test predictions."""
+    """When a trained model is no classifier: test accuracy at most max(chance_factor / K, 1 / K + sigmas · σ), with σ
+    the standard deviation of a guesser's accuracy on the test set, or `max_class_share` of its predictions one class."""
 
     chance_factor: Positive = 2
     sigmas: Positive = 4
@@ -87,7 +91,7 @@ class Metric(Model):
 
 
 class Dataset(Model):
-    """A prepared dataset: shape (H, W, C), sizes, fingerprints of both splits, channel statistics of the training set."""
+    """A prepared dataset: shape (H, W, C), sizes, fingerprints of both splits, channel statistics of the training one."""
 
     shape: tuple[Count, Count, Count]
     classes: Annotated[int, Field(ge=2)]
@@ -110,7 +114,9 @@ class Training(Model):
 
     epochs: Count
     lr: Positive
-    schedule: Literal["cosine", "steps"] = Field("cosine", description="cosine to 0, or ×0.1 at each of `milestones`; by the epoch")
+    schedule: Literal["cosine", "steps"] = Field(
+        "cosine", description="cosine to 0, or ×0.1 at each of `milestones`; by the epoch"
+    )
     milestones: tuple[Count, ...] = Field((), description="epochs at which `steps` lowers the rate")
     weight_decay: Annotated[float, Field(ge=0)]
     batch: Count

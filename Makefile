@@ -1,0 +1,27 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TASK := security-membership-inference-defense
+
+.PHONY: demo test lint clean
+
+# Installs the project with everything that it needs (torch among it, several GB) into $(VENV), once.
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/ready  ## set up, train three small models with one baseline, print the table
+	$(BIN)/mlsbench baselines $(TASK) --protocol smoke --only erm --seed 42
+
+test: $(VENV)/ready  ## set up and run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready  ## style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## remove what make made; records stay
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,48 @@
+"""Sessions as a task's specification wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlsbench.sandbox.backend import Limits
+from mlsbench.sandbox.choose import BACKENDS
+from mlsbench.sandbox.frames import Array, Contract, Method
+from mlsbench.sandbox.session import Session, WorkerSession
+from mlsbench.tasks import Task
+
+
+@contextmanager
+def open_session(spec: Task, sandbox: str, log: Path) -> Iterator[Session]:
+    """A session in the sandbox of that name; its process tree is gone at the end."""
+    session: Session
+    if sandbox == "inprocess":
+        from mlsbench.sandbox.inprocess import (
+            InProcessSession,
+        )  # imports torch, which a worker's start need not wait for
+
+        session = InProcessSession(wire_contract(spec))
+    else:
+        backend = next(b for b in BACKENDS if b.name == sandbox)
+        session = WorkerSession(backend, wire_contract(spec), _limits(spec), log)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def wire_contract(spec: Task) -> Contract:
+    """The contract of a task's specification in the form that the sandbox speaks."""
+    methods = []
+    for name, method in spec.contract.methods.items():
+        sides = [tuple(Array(a.name, a.dtype, a.shape, a.gradient) for a in s) for s in (method.inputs, method.outputs)]
+        methods.append(Method(name, *sides))
+    return Contract(spec.contract.class_name, tuple(methods), spec.contract.modules)
+
+
+def _limits(spec: Task) -> Limits:
+    given = spec.limits
+    return Limits(
+        given.call_seconds, given.start_seconds, given.job_seconds, given.memory_mib << 20, given.log_kib << 10
+    )

@@ -1,0 +1,5 @@
+"""`python -m mlsbench`."""
+
+from mlsbench.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""The command line. Commands import what they need when they run: `mlsbench --help` must not wait for torch."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mlsbench import UserError, __version__
+from mlsbench.cli import data, doctor, run, table, tasks
+
+app = typer.Typer(
+    help="Grade training losses, and the agents that write them, on privacy against membership inference.\n\n"
+    "Example: mlsbench run security-membership-inference-defense --submission my_loss.py --protocol smoke",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (tasks, run, table, doctor):
+    module.add(app)
+app.add_typer(data.app, name="data")
+
+USAGE, REJECTED, INTERRUPTED = 2, 3, 130
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Show the version.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The `mlsbench` command. A user's mistake ends with one message on standard error and no traceback."""
+    try:
+        app()
+    except UserError as error:
+        from mlsbench.tasks import SubmissionRejected
+
+        rejected = isinstance(error, SubmissionRejected)
+        typer.echo(f"{'rejected' if rejected else 'error'}: {error}", err=True)
+        sys.exit(REJECTED if rejected else USAGE)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,140 @@
+"""From a command's options to finished jobs: resolve, plan, run, and what the exit code says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from mlsbench import UserError
+from mlsbench.cli.progress import JobProgress
+from mlsbench.harness.check import sandbox_name
+from mlsbench.harness.device import devices
+from mlsbench.harness.local import LocalEngine
+from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, variant
+from mlsbench.harness.split import SplitKey, read_key
+from mlsbench.scoring import Column, Entry, Plan, Stored, read_record
+from mlsbench.tasks import Submission, Task, TaskFolder
+
+INFRASTRUCTURE = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `run` and `baselines` as they were given."""
+
+    protocol: str | None
+    benchmarks: Sequence[str]
+    seeds: Sequence[int]
+    key: str
+    sandbox: str
+    device: str
+    deterministic: bool
+    jobs: int
+    runs: Path
+    overrides: Sequence[str]
+
+
+class Launch:
+    """Options resolved against a task and this machine. Raises UserError for what does not fit."""
+
+    def __init__(self, task: TaskFolder, options: Options) -> None:
+        self.task, self.runs = task, options.runs
+        self.variant: Variant = variant(task.spec, options.protocol, options.overrides)
+        self.benchmarks = _chosen("benchmark", options.benchmarks, self.variant.benchmarks)
+        if any(seed < 0 for seed in options.seeds):
+            raise UserError("--seed: give a whole number, 0 or more")
+        self.seeds = tuple(dict.fromkeys(options.seeds)) or self.variant.seeds
+        self.key: SplitKey = read_key(options.key)
+        self._device = options.device
+        if options.device not in ("auto", "cuda", "cpu"):
+            raise UserError(f"--device {options.device}: choose auto, cuda or cpu")
+        self._devices = devices(options.device)
+        kind = self._devices[0].partition(":")[0]
+        self._parallel = options.jobs or len(self._devices)
+        precision = self.variant.precision
+        self._machine = Machine(
+            sandbox=sandbox_name(options.sandbox),
+            device_kind=kind,
+            precision=("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision,
+            threads=max(1, _cores() // self._parallel),
+            deterministic=options.deterministic,
+        )
+
+    def plan(self, entries: Iterable[tuple[Entry, Submission]]) -> list[Job]:
+        """The jobs of all entries. UserError if they take so long on this CPU that nobody can mean it."""
+        jobs = [
+            job
+            for entry, submission in entries
+            for job in plan(
+                self.task,
+                submission,
+                entry,
+                self.variant,
+                self._machine,
+                self.key,
+                self.runs,
+                self.benchmarks,
+                self.seeds,
+            )
+        ]
+        if self._device == "auto" and self._devices == ["cpu"]:
+            seconds = cpu_seconds(self.task.spec, [job for job in jobs if not job.finished()])
+            if seconds > LONG_SECONDS:
+                raise UserError(
+                    f"there is no GPU here, and protocol {self.variant.name} would take about {_duration(seconds)} on "
+                    f"this CPU. Try --protocol smoke, fewer --benchmark and --seed, or --override epochs=N and "
+                    f"members=M; --device cpu goes on regardless."
+                )
+        return jobs
+
+    def run(self, jobs: Sequence[Job]) -> list[Stored]:
+        """Run those of `jobs` that are not finished; the records of all of them, in their order."""
+        waiting = [job for job in jobs if not job.finished()]
+        if len(waiting) < len(jobs):
+            typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
+        with JobProgress(len(waiting)) as progress:
+            LocalEngine(self._devices, self._parallel).run(waiting, progress)
+        paths = [job.folder / "record.json" for job in jobs]
+        return [Stored(path, read_record(path)) for path in paths]
+
+    def table_plan(self) -> Plan:
+        """What this command's table is about: its benchmarks and seeds."""
+        return Plan(self.benchmarks, self.seeds, columns(self.task.spec))
+
+    def caption(self) -> str:
+        """A line that says under which protocol and key the table's numbers were made."""
+        seeds = ", ".join(map(str, self.seeds))
+        return f"{self.task.spec.id}, protocol {self.variant.name}, split key {self.key.name[:12]}, seeds {seeds}"
+
+
+def columns(spec: Task) -> tuple[Column, ...]:
+    """The metrics of `spec` as columns of a table."""
+    return tuple(Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics)
+
+
+def exit_code(stored: Iterable[Stored]) -> int:
+    """0 if every job is scored; 4 if one failed for our reasons, else 3 if one was rejected, else 1."""
+    statuses = {s.record.status for s in stored}
+    for code, ended in ((INFRASTRUCTURE, "infra_failed"), (3, "rejected")):
+        if ended in statuses:
+            return code
+    return 1 if statuses - {"scored"} else 0
+
+
+def _chosen(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    for name in asked:
+        if name not in known:
+            raise UserError(f"--{what} {name}: this protocol has {', '.join(known)}")
+    return tuple(name for name in known if name in asked) or known
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} hours" if seconds >= 7200 else f"{seconds / 60:.0f} minutes"

@@ -1,0 +1,78 @@
+"""Progress of jobs on standard error: bars in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from mlsbench.harness.local import Event
+
+
+class JobProgress:
+    """A listener of an engine and the display of what it hears; a context manager."""
+
+    def __init__(self, total: int) -> None:
+        self._console = Console(stderr=True)
+        self._total, self._ended, self._started = total, 0, time.monotonic()
+        self._lock = threading.Lock()
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[news]}"),
+            TimeElapsedColumn(), TimeRemainingColumn(), console=self._console, transient=True,
+            disable=not self._console.is_terminal,
+        )  # fmt: skip
+
+    def __enter__(self) -> JobProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show `event`."""
+        with self._lock:
+            {"start": self._start, "epoch": self._epoch, "end": self._end}.get(event.kind, self._trouble)(event)
+
+    def _start(self, event: Event) -> None:
+        name, label = event.job.label, f"{escape(event.job.entry.name)}: {event.job.label}"
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(label, total=event.job.training.epochs, news="starting")
+
+    def _epoch(self, event: Event) -> None:
+        epoch, epochs, accuracy = event.data["epoch"], event.data["epochs"], event.data["test_acc"]
+        news = f"epoch {epoch}/{epochs}, test accuracy {accuracy:.3f}"
+        self._progress.update(self._bars[event.job.label], completed=epoch, news=news)
+        if not self._console.is_terminal:
+            left = event.data["left_seconds"]
+            self._say(f"{event.job.label}: {news}" + (f", {left:.0f} s left" if epoch < epochs else ""))
+
+    def _end(self, event: Event) -> None:
+        assert event.record is not None
+        self._ended += 1
+        if event.job.label in self._bars:
+            self._progress.remove_task(self._bars.pop(event.job.label))
+        score = event.record.metrics.get(event.job.spec.primary.name)
+        result = (
+            event.record.status
+            if score is None
+            else f"{event.record.status}, {event.job.spec.primary.title} {score:.3f}"
+        )
+        seconds = event.record.timing.get("total")
+        took = "" if seconds is None else f" in {seconds:.0f} s"
+        self._say(f"[{self._ended}/{self._total}] {event.job.entry.name}: {event.job.label}: {result}{took}")
+        if event.record.reason:
+            self._say(f"    {event.record.reason}")
+
+    def _trouble(self, event: Event) -> None:
+        self._say(f"{event.job.label}: {event.kind}: {event.data['reason']}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

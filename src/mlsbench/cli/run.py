@@ -1,0 +1,153 @@
+"""Commands that train: run, baselines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlsbench import UserError
+from mlsbench.cli import options
+
+if TYPE_CHECKING:
+    from mlsbench.cli.launch import Launch
+    from mlsbench.scoring import Entry
+    from mlsbench.tasks import PublishedRow, Submission, TaskFolder
+
+INTERRUPTED = 130
+
+
+class EntryType(StrEnum):
+    """Where a submission comes from."""
+
+    baseline = "baseline"
+    vanilla = "vanilla"
+    agent = "agent"
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(run)
+    app.command()(baselines)
+
+
+def run(
+    task: options.Task,
+    submission: options.Submission,
+    protocol: options.Protocol = None,
+    benchmark: options.Benchmarks = [],
+    seed: options.Seeds = [],
+    key: options.Key = "public",
+    sandbox: options.Sandbox = "auto",
+    device: options.Device = "auto",
+    deterministic: options.Deterministic = False,
+    jobs: options.Jobs = 0,
+    name: Annotated[str, typer.Option(help="The entry's name in tables; the file's if not given.")] = "",
+    type_: Annotated[EntryType, typer.Option("--type", help="What the entry is.")] = EntryType.vanilla,
+    runs: options.Runs = Path("runs"),
+    override: options.Overrides = [],
+    json_: options.Json = False,
+) -> None:
+    """Train the task's models with a submission's loss, attack them, and print the results.
+
+    Finished jobs are not repeated: the same command again continues.
+
+    Example: mlsbench run security-membership-inference-defense --submission my_loss.py --protocol smoke
+    """
+    from mlsbench.cli.launch import Launch, Options
+    from mlsbench.tasks import get_task, read_submission
+
+    folder = get_task(task)
+    candidate = read_submission(submission, folder)
+    launch = Launch(
+        folder, Options(protocol, benchmark, seed, key, sandbox, device, deterministic, jobs, runs, override)
+    )
+    _finish(launch, [(_entry(name or submission.stem, type_, candidate), candidate)], json_)
+
+
+def baselines(
+    task: options.Task,
+    protocol: options.Protocol = None,
+    benchmark: options.Benchmarks = [],
+    seed: options.Seeds = [],
+    key: options.Key = "public",
+    sandbox: options.Sandbox = "auto",
+    device: options.Device = "auto",
+    deterministic: options.Deterministic = False,
+    jobs: options.Jobs = 0,
+    only: Annotated[list[str], typer.Option(help="Only this baseline; repeatable.")] = [],
+    runs: options.Runs = Path("runs"),
+    override: options.Overrides = [],
+    json_: options.Json = False,
+) -> None:
+    """Run the task's baselines and controls, and print them beside the published rows.
+
+    Example: mlsbench baselines security-membership-inference-defense --protocol smoke --only erm --only relaxloss
+    """
+    from mlsbench.cli.launch import Launch, Options
+    from mlsbench.tasks import baseline_path, get_task, read_submission
+
+    folder = get_task(task)
+    known = list(folder.spec.baselines)
+    if unknown := [n for n in only if n not in known]:
+        raise UserError(f"--only {unknown[0]}: the baselines are {', '.join(known)}")
+    launch = Launch(
+        folder, Options(protocol, benchmark, seed, key, sandbox, device, deterministic, jobs, runs, override)
+    )
+    entries = []
+    for baseline in only or known:
+        candidate = read_submission(baseline_path(task, baseline), folder)
+        entries.append((_entry(baseline, EntryType.baseline, candidate), candidate))
+    _finish(launch, entries, json_, published=True)
+
+
+def _entry(name: str, type_: EntryType, candidate: Submission) -> Entry:
+    from pydantic import ValidationError
+
+    from mlsbench.scoring import Entry
+
+    try:
+        return Entry(name=name, type=type_.value, submission=candidate.sha256)
+    except ValidationError:
+        raise UserError("--name: give a name of at least one printable character") from None
+
+
+def _finish(
+    launch: Launch, entries: Sequence[tuple[Entry, Submission]], as_json: bool, published: bool = False
+) -> None:
+    """Run the jobs of `entries` and print their table; the process ends with the exit code that they mean."""
+    from rich.console import Console
+
+    from mlsbench.cli.launch import exit_code
+    from mlsbench.scoring import aggregate, render, select
+
+    jobs = launch.plan(entries)
+    try:
+        stored = launch.run(jobs)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command continues with the jobs that are left", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    records = [s.record for s in stored]
+    chosen, left_out = select(records, launch.variant.name)
+    plan = launch.table_plan()
+    rows = published_rows(launch.task, launch.variant.name) if published else []
+    results = aggregate(chosen, plan)
+    if as_json:
+        table = json.loads(str(render(results, plan, "json", published=rows, left_out=left_out)))
+        documents = [{"path": str(s.path), **s.record.model_dump(mode="json")} for s in stored]
+        typer.echo(json.dumps({"caption": launch.caption(), "records": documents, "table": table}, indent=2))
+    else:
+        # A pipe has no width; a table that breaks its lines there helps nobody.
+        console = Console() if Console().is_terminal else Console(width=110)
+        console.print(render(results, plan, "rich", published=rows, left_out=left_out, caption=launch.caption()))
+        console.print(f"\nrecords: {launch.runs}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(exit_code(stored))
+
+
+def published_rows(task: TaskFolder, protocol: str) -> list[PublishedRow]:
+    """The published rows, if `protocol` is the one they were made under."""
+    return list(task.published()) if protocol == task.spec.default_protocol else []

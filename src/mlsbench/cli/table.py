@@ -1,0 +1,75 @@
+"""The command that prints the results table."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlsbench.cli import options
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    rich = "rich"
+    md = "md"
+    csv = "csv"
+    latex = "latex"
+    json = "json"
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(table)
+
+
+def table(
+    task: options.Task,
+    protocol: options.Protocol = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.rich,
+    published: Annotated[bool, typer.Option("--published", help="Show the published rows, too.")] = False,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(help="Two entries: paired differences over seeds instead of the table.")
+    ] = None,
+    seed: options.Seeds = [],
+    key: Annotated[
+        str, typer.Option(help="Only records of this split key; the key of most records if not given.")
+    ] = "",
+    runs: options.Runs = Path("runs"),
+    override: options.Overrides = [],
+) -> None:
+    """Print the results table of a protocol: every entry's means over the protocol's seeds.
+
+    Example: mlsbench table security-membership-inference-defense --protocol smoke --format md
+    """
+    from rich.console import Console
+
+    from mlsbench.cli.launch import columns
+    from mlsbench.cli.run import published_rows
+    from mlsbench.harness.plan import variant
+    from mlsbench.harness.split import read_key
+    from mlsbench.scoring import Plan, aggregate, comparison_lines, find_records, render, select
+    from mlsbench.scoring import compare as compare_entries
+    from mlsbench.tasks import get_task
+
+    folder = get_task(task)
+    chosen = variant(folder.spec, protocol, override)
+    stored, problems = find_records(runs / task)
+    digest = read_key(key).digest if key else None
+    records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task)
+    plan = Plan(chosen.benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
+    for problem in problems:
+        typer.echo(f"warning: {problem}", err=True)
+    if compare is not None:
+        typer.echo("\n".join(comparison_lines(compare_entries(records, *compare, plan))))
+        return
+    rows = published_rows(folder, folder.spec.default_protocol) if published else []
+    caption = f"{task}, protocol {chosen.name}, seeds {', '.join(map(str, plan.seeds))}"
+    text = render(aggregate(records, plan), plan, format_.value, published=rows, left_out=left_out, caption=caption)
+    if isinstance(text, str):
+        typer.echo(text, nl=not text.endswith("\n"))
+    else:
+        (Console() if Console().is_terminal else Console(width=110)).print(text)

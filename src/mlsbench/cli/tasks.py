@@ -1,0 +1,92 @@
+"""Commands about tasks: list, show, schema, validate."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+
+import typer
+
+from mlsbench.cli import options
+
+
+class Schema(StrEnum):
+    """What has a JSON schema."""
+
+    spec = "spec"
+    record = "record"
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("list")(list_)
+    app.command()(show)
+    app.command()(schema)
+    app.command()(validate)
+
+
+def list_() -> None:
+    """List the tasks that are installed.
+
+    Example: mlsbench list
+    """
+    from mlsbench.tasks import get_task, list_tasks
+
+    for name in list_tasks():
+        typer.echo(f"{name}: {get_task(name).spec.title}")
+
+
+def show(task: options.Task) -> None:
+    """Show a task: its instruction, benchmarks, protocols and baselines.
+
+    Example: mlsbench show security-membership-inference-defense
+    """
+    from mlsbench.tasks import get_task
+
+    folder = get_task(task)
+    spec = folder.spec
+    typer.echo(folder.instruction().rstrip())
+    typer.echo(f"\nSpecification: {folder.path}")
+    for name, protocol in spec.protocols.items():
+        mark = " (default)" if name == spec.default_protocol else ""
+        typer.echo(f"\nprotocol {name}{mark}: {protocol.title}; seeds {', '.join(map(str, protocol.seeds))}")
+        for benchmark in protocol.benchmarks:
+            values = spec.training(name, benchmark).model_dump(exclude_defaults=True)
+            typer.echo(f"  {benchmark}: " + ", ".join(f"{k} {v}" for k, v in values.items()))
+    typer.echo("")
+    for name, baseline in spec.baselines.items():
+        typer.echo(f"baseline {name}: {baseline.title}")
+
+
+def schema(what: Schema) -> None:
+    """Print the JSON schema of a task's specification or of a record.
+
+    Example: mlsbench schema record
+    """
+    from mlsbench.scoring.record import record_schema
+    from mlsbench.tasks import spec_schema
+
+    typer.echo(json.dumps(spec_schema() if what is Schema.spec else record_schema(), indent=2))
+
+
+def validate(
+    task: options.Task,
+    submission: options.Submission,
+    protocol: options.Protocol = None,
+    sandbox: options.Sandbox = "auto",
+) -> None:
+    """Check a submission against the task's contract, without training: the file, then a few calls in the sandbox.
+
+    Example: mlsbench validate security-membership-inference-defense --submission my_loss.py
+    """
+    from mlsbench.harness.plan import variant
+    from mlsbench.tasks import get_task, read_submission
+
+    folder = get_task(task)
+    chosen = variant(folder.spec, protocol)
+    candidate = read_submission(submission, folder)
+
+    from mlsbench.harness.check import check
+
+    name = check(folder.spec, candidate, chosen, sandbox)
+    typer.echo(f"accepted: {submission} keeps the contract of {task} (tried in sandbox {name})")
