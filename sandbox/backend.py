@@ -22,6 +22,8 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+# The user's own files stay out; not -I, which would ignore the environment above and with it the fixed hash seed.
+PYTHON = ("-s", "-P")
 TRIAL = "from mlsbench.sandbox import lock; lock.lock(3, 1 << 30, 1 << 16, 60)"
 
 
@@ -56,7 +58,7 @@ class Backend(Protocol):
         """None if a worker can run here, otherwise why not and what would help."""
 
     def start(self, arguments: list[str], channel: int, log: BinaryIO) -> Tree:
-        """Start `python -I arguments` with the descriptor `channel` open and its output going to `log`."""
+        """Start Python with PYTHON and `arguments` with the descriptor `channel` open and its output going to `log`."""
 
 
 def package_root() -> Path:
@@ -65,7 +67,7 @@ def package_root() -> Path:
 
 
 def worker_arguments(root: str, contract: Contract, limits: Limits, channel: int) -> list[str]:
-    """Arguments that make `python -I` a worker with the package at `root`."""
+    """Arguments that make Python a worker with the package at `root`."""
     setup = {
         "contract": contract.dumps(),
         "memory_bytes": limits.memory_bytes,
@@ -77,7 +79,7 @@ def worker_arguments(root: str, contract: Contract, limits: Limits, channel: int
 
 
 def trial_arguments(root: str) -> list[str]:
-    """Arguments that make `python -I` lock itself and end with status 0 if it can."""
+    """Arguments that make Python lock itself and end with status 0 if it can."""
     return ["-c", f"import sys; sys.path.insert(0, {root!r}); {TRIAL}"]
 
 

@@ -1,4 +1,4 @@
-"""The `bubblewrap` backend: namespaces around the locked worker. It sees Python's folders, read-only, and nothing else."""
+"""The `bubblewrap` backend: namespaces around the locked worker, which sees Python's folders, read-only, alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from typing import BinaryIO
 
 from mlsbench.sandbox.backend import (
-    ENVIRONMENT, Tree, ending, package_root, python_folders, trial, trial_arguments,
+    ENVIRONMENT, PYTHON, Tree, ending, package_root, python_folders, trial, trial_arguments,
 )  # fmt: skip
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache")
@@ -51,12 +51,12 @@ class Bubblewrap:
     def unavailable(self) -> str | None:
         if shutil.which("bwrap") is None:
             return "bubblewrap is not installed: apt-get install bubblewrap (or your distribution's package)"
-        reason = trial([*self._command(), sys.executable, "-I", *trial_arguments(self.root)])
+        reason = trial([*self._command(), sys.executable, *PYTHON, *trial_arguments(self.root)])
         return None if reason is None else f"bubblewrap cannot make its namespaces here: {reason}"
 
     def start(self, arguments: list[str], channel: int, log: BinaryIO) -> Tree:
         reader, writer = os.pipe()
-        command = [*self._command(), "--info-fd", str(writer), sys.executable, "-I", *arguments]
+        command = [*self._command(), "--info-fd", str(writer), sys.executable, *PYTHON, *arguments]
         try:
             process = subprocess.Popen(
                 command, env={}, cwd="/", pass_fds=[channel, writer], start_new_session=True,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import BinaryIO
 
-from mlsbench.sandbox.backend import ENVIRONMENT, Tree, ending, package_root, trial, trial_arguments
+from mlsbench.sandbox.backend import ENVIRONMENT, PYTHON, Tree, ending, package_root, trial, trial_arguments
 
 
 class ProcessTree:
@@ -33,12 +33,12 @@ class Process:
     root = str(package_root())
 
     def unavailable(self) -> str | None:
-        reason = trial([sys.executable, "-I", *trial_arguments(self.root)], ENVIRONMENT)
+        reason = trial([sys.executable, *PYTHON, *trial_arguments(self.root)], ENVIRONMENT)
         return None if reason is None else f"a process cannot lock itself here: {reason}"
 
     def start(self, arguments: list[str], channel: int, log: BinaryIO) -> Tree:
         process = subprocess.Popen(
-            [sys.executable, "-I", *arguments], env=ENVIRONMENT, cwd="/", pass_fds=[channel], start_new_session=True,
+            [sys.executable, *PYTHON, *arguments], env=ENVIRONMENT, cwd="/", pass_fds=[channel], start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         return ProcessTree(process)

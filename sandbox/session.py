@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import socket
 import time
 from pathlib import Path
@@ -43,19 +45,23 @@ class WorkerSession:
     """A session in a worker. The worker starts at construction and gets ready while the caller does something else."""
 
     def __init__(self, backend: Backend, contract: Contract, limits: Limits, log: Path) -> None:
-        self.name, self._limits = backend.name, limits
+        self.name, self._limits, self._log = backend.name, limits, log
         self._left = limits.job_seconds
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours, contract)
-        with theirs, open(log, "ab") as output:
+        # In memory and the worker's own: from the size of a file that two workers write to, one could read what the
+        # other has seen. The worker's lock caps it.
+        self._output = io.FileIO(os.memfd_create("output"), "r+")
+        with theirs:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             arguments = worker_arguments(backend.root, contract, limits, theirs.fileno())
-            self._tree = backend.start(arguments, theirs.fileno(), output)
+            self._tree = backend.start(arguments, theirs.fileno(), self._output)
 
     def load(self, text: str) -> None:
         try:
             self._channel.wait_ready(START_SECONDS)
-        except SandboxError as error:
+            self._channel.finish()  # a worker that ended by now did so without the candidate
+        except (SandboxError, CandidateError) as error:
             raise SandboxError(f"{error}; it {self._tree.ended()}") from None
         try:
             self._channel.load(text, self._limits.start_seconds)
@@ -82,6 +88,9 @@ class WorkerSession:
     def close(self) -> None:
         self._tree.kill()
         self._channel.close()
+        if not self._output.closed:
+            with self._output, open(self._log, "ab") as log:
+                log.write(os.pread(self._output.fileno(), self._limits.log_bytes, 0))
 
     @property
     def seconds(self) -> float:
