@@ -26,7 +26,7 @@ USER_MISTAKE = 2  # exit status of a job
 
 @dataclass(frozen=True)
 class Event:
-    """News of a job. `kind`: start, epoch, retry or gave up (both with a reason in `data`), or end (with its record)."""
+    """News of a job. `kind`: start, epoch, retry or gave up (both with a reason in `data`), end (with the record)."""
 
     kind: str
     job: Job

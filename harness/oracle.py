@@ -17,7 +17,7 @@ METHOD = "compute_loss"
 
 
 class Answer(NamedTuple):
-    """A loss, its gradient (float32 [B, K], on the CPU) and that one's 2-norm; `connected`: it depends on the logits."""
+    """A loss, its gradient (float32 [B, K] on the CPU), that one's 2-norm; `connected`: it depends on the logits."""
 
     loss: float
     gradient: Tensor

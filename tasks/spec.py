@@ -17,7 +17,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 class Model(BaseModel):
     """Base of all parts of a specification: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class Array(Model):
@@ -72,8 +72,8 @@ class Limits(Model):
 
 
 class Validity(Model):
-    """When a trained model is no classifier: test accuracy at most max(chance_factor / K, 1 / K + sigmas · σ), with σ
-    the standard deviation of a guesser's accuracy on the test set, or `max_class_share` of its predictions one class."""
+    """When a trained model is no classifier: test accuracy at most max(chance_factor / K, 1 / K + sigmas · σ), or one
+    class with `max_class_share` of the test predictions; σ is the deviation of a guesser's accuracy on the test set."""
 
     chance_factor: Positive = 2
     sigmas: Positive = 4
@@ -91,7 +91,7 @@ class Metric(Model):
 
 
 class Dataset(Model):
-    """A prepared dataset: shape (H, W, C), sizes, fingerprints of both splits, channel statistics of the training one."""
+    """A prepared dataset: shape (H, W, C), sizes and fingerprints of its splits, channel statistics of the training set."""
 
     shape: tuple[Count, Count, Count]
     classes: Annotated[int, Field(ge=2)]
