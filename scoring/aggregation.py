@@ -135,8 +135,7 @@ def _entry(key: EntryKey, jobs: Mapping[tuple[str, int], Record], plan: Plan) ->
     results = tuple(_benchmark(name, [jobs.get((name, seed)) for seed in plan.seeds], plan) for name in plan.benchmarks)
     by_seed = zip(*(result.values[plan.primary.name] for result in results), strict=True)
     seed_scores = tuple(_mean_if_all(values) for values in by_seed)
-    complete = all(result.complete for result in results)
-    return EntryResult(key, results, seed_scores, _over_seeds(seed_scores) if complete else None)
+    return EntryResult(key, results, seed_scores, _over_seeds(seed_scores))
 
 
 def _benchmark(name: str, records: Sequence[Record | None], plan: Plan) -> BenchmarkResult:

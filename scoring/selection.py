@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from mlsbench.scoring.record import Group, Record, Status
+
+if TYPE_CHECKING:
+    from mlsbench.scoring.aggregation import Plan
 
 FINISHED: frozenset[Status] = frozenset({"scored", "collapsed", "failed", "rejected"})
 UNTRUSTED_SANDBOX = "inprocess"
@@ -15,16 +19,21 @@ _WORDS = {"task_version": "task version", "frozen": "code", "split_key": "split 
 
 
 def select(
-    records: Sequence[Record], protocol: str, *, split_key: str | None = None, task: str | None = None
+    records: Sequence[Record],
+    protocol: str,
+    *,
+    split_key: str | None = None,
+    task: str | None = None,
+    plan: Plan | None = None,
 ) -> tuple[list[Record], list[str]]:
     """The records of one table of `protocol`, and a line for each other group: how many records were left out and why.
 
-    split_key: SHA-256 of the key that the table must have; task: its task, if `records` may hold several. Of the
-    groups that remain (`Setting.group`) the one with the most records is chosen, of equals the one with the newest
-    record. Records that were run in process are left out. The chosen ones hold one record a job, see
-    `one_record_a_job`.
+    split_key: SHA-256 of the key that the table must have; task: its task, if `records` may hold several; plan: what is
+    not in it is left out. Of the groups that remain (`Setting.group`) the one with the most records is chosen, of equals
+    the one with the newest record. Records that were run in process are left out. The chosen ones hold one record a job,
+    see `one_record_a_job`.
     """
-    reasons = [_excluded(record, protocol, split_key, task) for record in records]
+    reasons = [_excluded(record, protocol, split_key, task, plan) for record in records]
     left_out = Counter(reason for reason in reasons if reason)
     candidates = [record for record, reason in zip(records, reasons, strict=True) if not reason]
     if not candidates:
@@ -55,7 +64,7 @@ def one_record_a_job(records: Iterable[Record]) -> list[Record]:
     return sorted(chosen.values(), key=lambda record: (record.created, record.job_key))
 
 
-def _excluded(record: Record, protocol: str, split_key: str | None, task: str | None) -> str:
+def _excluded(record: Record, protocol: str, split_key: str | None, task: str | None, plan: Plan | None) -> str:
     setting = record.setting
     if task is not None and setting.task != task:
         return f"of task {setting.task}, the table is of {task}"
@@ -65,6 +74,8 @@ def _excluded(record: Record, protocol: str, split_key: str | None, task: str | 
         return f"split under key {_short(setting.split_key)}, asked for is {_short(split_key)}"
     if setting.sandbox == UNTRUSTED_SANDBOX:
         return "run in process, which is for tests and debugging"
+    if plan is not None and (setting.benchmark not in plan.benchmarks or setting.seed not in plan.seeds):
+        return "of a benchmark or seed that is not planned"
     return ""
 
 

@@ -91,7 +91,7 @@ class Metric(Model):
 
 
 class Dataset(Model):
-    """A prepared dataset: shape (H, W, C), sizes and fingerprints of its splits, channel statistics of the training set."""
+    """A prepared dataset: shape (H, W, C), sizes and fingerprints of its splits, channel statistics of the first."""
 
     shape: tuple[Count, Count, Count]
     classes: Annotated[int, Field(ge=2)]

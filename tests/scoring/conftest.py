@@ -40,7 +40,7 @@ def _record(
     measured = {"acc": score, "auc": None if score is None else 1 - score}
     return Record(
         job_key=setting.job_key(submission),
-        entry=Entry(name=name, type=type, submission=submission),  # type: ignore[arg-type]
+        entry=Entry(name=name, type=type, submission=submission),
         setting=setting,
         **{"status": "scored", "metrics": measured, **fields},
         attempts=1,

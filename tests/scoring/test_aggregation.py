@@ -131,8 +131,17 @@ def test_records_outside_the_plan_change_nothing(make_entry: Callable[..., Any],
     assert aggregate(wider, plan) == aggregate(make_entry("a", GOOD), plan)
 
 
+def test_an_entry_without_a_planned_job_is_no_entry(make_entry: Callable[..., Any], plan: Plan) -> None:
+    assert aggregate(make_entry("a", [["missing", "missing", 0.9]]), plan) == []
+
+
 def test_records_run_in_process_never_enter(make_entry: Callable[..., Any], plan: Plan) -> None:
     assert aggregate(make_entry("a", GOOD, sandbox="inprocess"), plan) == []
+
+
+def test_one_job_in_two_groups_is_refused_too(make_record: Callable[..., Record], plan: Plan) -> None:
+    with pytest.raises(ValueError, match="never in one table"):
+        aggregate([make_record(), make_record(precision="bf16", minute=1)], plan)
 
 
 def test_records_of_different_groups_are_refused(make_entry: Callable[..., Any], plan: Plan) -> None:

@@ -101,6 +101,11 @@ def test_an_ambiguous_name_is_resolved_by_type_and_submission(
     assert compare(records, call, "model:vanilla", plan).a == ("model", "agent", "2" * 64)
 
 
+def test_a_few_digits_of_a_submission_are_not_enough(make_entry: Callable[..., Any], plan: Plan) -> None:
+    with pytest.raises(UserError, match="no entry is called"):
+        compare(make_entry("a", A), "a:baseline:1111111", "a", plan)
+
+
 def test_the_lines_say_difference_interval_and_what_could_be_shown(make_entry: Callable[..., Any], four: Plan) -> None:
     lines = comparison_lines(compare([*make_entry("a", A), *make_entry("b", B)], "a", "b", four))
     assert lines == [

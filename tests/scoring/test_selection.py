@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import pytest
 
-from mlsbench.scoring import Record, one_record_a_job, select
+from mlsbench.scoring import Plan, Record, one_record_a_job, select
 
 OTHER_KEY = "b" * 64
 
@@ -47,8 +48,9 @@ def test_the_group_with_the_most_records_is_chosen(make_record: Callable[..., Re
     assert select([*few_but_new, *many], "paper")[0] == many
 
 
-def test_of_equal_groups_the_newest_is_chosen(make_record: Callable[..., Record]) -> None:
-    old, new = make_record(minute=0), make_record(split_key=OTHER_KEY, minute=1)
+@pytest.mark.parametrize(("older", "newer"), [("a" * 64, OTHER_KEY), (OTHER_KEY, "a" * 64)])
+def test_of_equal_groups_the_newest_is_chosen(make_record: Callable[..., Record], older: str, newer: str) -> None:
+    old, new = make_record(split_key=older, minute=0), make_record(split_key=newer, minute=1)
     assert select([old, new], "paper")[0] == [new]
     assert select([new, old], "paper")[0] == [new]
 
@@ -66,6 +68,15 @@ def test_the_task_that_was_asked_for_decides(make_record: Callable[..., Record])
     chosen, left_out = select([*other, make_record()], "paper", task="demo")
     assert chosen == [make_record()]
     assert left_out == ["2 records left out: of task other, the table is of demo"]
+
+
+@pytest.mark.parametrize("change", [{"seed": 99}, {"benchmark": "nine"}], ids=str)
+def test_what_is_not_planned_is_left_out_and_said(
+    make_record: Callable[..., Record], plan: Plan, change: dict[str, Any]
+) -> None:
+    chosen, left_out = select([make_record(**change), make_record()], "paper", plan=plan)
+    assert chosen == [make_record()]
+    assert left_out == ["1 record left out: of a benchmark or seed that is not planned"]
 
 
 def test_records_run_in_process_do_not_make_a_group_larger(make_record: Callable[..., Record]) -> None:

@@ -145,6 +145,16 @@ def test_a_collapsed_line_is_never_best(make_entry: Callable[..., Any], plan: Pl
     assert [row["name"] for row in rows if row["best"] and row["benchmark"] in {"one", "mean"}] == ["b", "b"]
 
 
+def test_a_collapsed_line_that_equals_the_best_is_not_marked(make_entry: Callable[..., Any], plan: Plan) -> None:
+    collapsed = make_entry("c", [[0.85, {"score": 0.95, "status": "collapsed"}], BETTER[1]])
+    rows = csv_rows([*make_entry("a", GOOD), *make_entry("b", BETTER), *collapsed], plan)
+    assert [(row["name"], row["best"]) for row in rows if row["benchmark"] == "one"] == [
+        ("b", "acc auc"),
+        ("a", ""),
+        ("c", ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("format", "marked"),
     [

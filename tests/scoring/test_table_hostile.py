@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ hostile = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 
 @pytest.fixture
 def table(make_record: Callable[..., Record], plan: Plan) -> Callable[[str, Any], str]:
-    """The table in a format, with a text as name, reason, caption, left-out line and published name."""
+    """The table in a format, with a text as name, reason, caption and left-out line."""
 
     def make(text: str, format: Any) -> str:
         records = [make_record(name=text, seed=seed, benchmark=b) for b in plan.benchmarks for seed in (42,)]
@@ -137,3 +138,12 @@ def test_latex_commands_are_only_those_of_the_table(table: Callable[[str, Any], 
     assert set(re.findall(r"\\([A-Za-z]+)", out)) <= own
     lines = [line for line in out.splitlines() if line.endswith(r"\\")]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {6}
+
+
+@hostile
+@pytest.mark.parametrize("format", ["md", "csv", "latex", "json"])
+def test_a_published_name_is_data_too(plan: Plan, text: str, format: Any) -> None:
+    row = SimpleNamespace(row=1, name=text, type=text, benchmark="one", metrics={}, status=text)
+    out = str(render([], plan, format, published=[row]))
+    assert all(line.isprintable() for line in out.split("\n"))
+    assert len(out) < 5000
