@@ -1,0 +1,85 @@
+"""What isolation costs: microseconds a call in process and through each backend, and the time to a worker's first answer.
+
+    python benchmarks/oracle.py [--calls 2000]
+
+One thread on both sides, batch 128. The calls of all backends are interleaved in rounds, so that what else the machine does
+hits all of them alike; the figures are medians. "adds" is the difference to in process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from mlsbench.harness.oracle import Oracle
+from mlsbench.harness.session import open_session
+from mlsbench.sandbox.choose import BACKENDS
+from mlsbench.tasks import baseline_path, get_task, read_submission
+
+TASK = "security-membership-inference-defense"
+BATCH, ROUNDS, STARTS = 128, 10, 5
+
+
+def main() -> None:
+    """Measure and print one table of calls and one of starts."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--calls", type=int, default=2000, help="calls of each backend, loss and size")
+    calls = options.parse_args().calls
+    torch.set_num_threads(1)
+    task = get_task(TASK)
+    names = ["inprocess", *(b.name for b in BACKENDS if b.unavailable() is None)]
+    print(f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, {platform.release()}\n")
+    print("| loss | logits | " + " | ".join(f"{n}, µs" for n in names) + " | " + " | ".join(f"{n} adds" for n in names[1:]) + " |")
+    print("|---" * (2 + 2 * len(names) - 1) + "|")
+    for loss in ("erm", "relaxloss"):
+        text = read_submission(baseline_path(TASK, loss), task).text
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            sessions = {n: stack.enter_context(open_session(task.spec, n, Path(folder) / n)) for n in names}
+            oracles = {}
+            for name, session in sessions.items():
+                session.load(text)
+                oracles[name] = Oracle(session)
+            for classes in (10, 100):
+                medians = {n: statistics.median(t) * 1e6 for n, t in _times(oracles, classes, calls).items()}
+                base = medians["inprocess"]
+                cells = [f"{medians[n]:.0f}" for n in names] + [f"{medians[n] - base:.0f}" for n in names[1:]]
+                print(f"| {loss} | {BATCH}×{classes} | " + " | ".join(cells) + " |")
+    print("\n| backend | start to first answer, s (median of 5) |\n|---|---|")
+    text = read_submission(baseline_path(TASK, "erm"), task).text
+    for name in names[1:]:
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"| {name} | {statistics.median(_start(task.spec, name, text, folder) for _ in range(STARTS)):.2f} |")
+
+
+def _times(oracles: dict[str, Oracle], classes: int, calls: int) -> dict[str, list[float]]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(BATCH, classes, generator=generator)
+    labels = torch.randint(classes, (BATCH,), generator=generator)
+    times: dict[str, list[float]] = {name: [] for name in oracles}
+    for _ in range(ROUNDS):
+        for name, oracle in oracles.items():
+            for call in range(calls // ROUNDS + 10):
+                started = time.perf_counter()
+                oracle(logits, labels, call % 2)
+                if call >= 10:  # the first ones find cold caches
+                    times[name].append(time.perf_counter() - started)
+    return times
+
+
+def _start(spec: object, name: str, text: str, folder: str) -> float:
+    started = time.perf_counter()
+    with open_session(spec, name, Path(folder) / "log") as session:  # type: ignore[arg-type]
+        session.load(text)
+        Oracle(session)(torch.zeros(BATCH, 10), torch.zeros(BATCH, dtype=torch.int64), 0)
+        return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
