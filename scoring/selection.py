@@ -29,9 +29,9 @@ def select(
     """The records of one table of `protocol`, and a line for each other group: how many records were left out and why.
 
     split_key: SHA-256 of the key that the table must have; task: its task, if `records` may hold several; plan: what is
-    not in it is left out. Of the groups that remain (`Setting.group`) the one with the most records is chosen, of equals
-    the one with the newest record. Records that were run in process are left out. The chosen ones hold one record a job,
-    see `one_record_a_job`.
+    not in it is left out. Of the groups that remain (`Setting.group`) the one with the most records is chosen, of
+    equals the one with the newest record. Records that were run in process are left out. The chosen ones hold one
+    record a job, see `one_record_a_job`.
     """
     reasons = [_excluded(record, protocol, split_key, task, plan) for record in records]
     left_out = Counter(reason for reason in reasons if reason)
