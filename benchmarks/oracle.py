@@ -1,9 +1,9 @@
-"""What isolation costs: microseconds a call in process and through each backend, and the time to a worker's first answer.
+"""What isolation costs: microseconds a call in process and through each backend, and the time to a first answer.
 
     python benchmarks/oracle.py [--calls 2000]
 
-One thread on both sides, batch 128. The calls of all backends are interleaved in rounds, so that what else the machine does
-hits all of them alike; the figures are medians. "adds" is the difference to in process.
+One thread on both sides, batch 128. The calls of all backends are interleaved in rounds, so that what else the machine
+does hits all of them alike; the figures are medians. "adds" is the difference to in process.
 """
 
 from __future__ import annotations
@@ -35,8 +35,16 @@ def main() -> None:
     torch.set_num_threads(1)
     task = get_task(TASK)
     names = ["inprocess", *(b.name for b in BACKENDS if b.unavailable() is None)]
-    print(f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, {platform.release()}\n")
-    print("| loss | logits | " + " | ".join(f"{n}, µs" for n in names) + " | " + " | ".join(f"{n} adds" for n in names[1:]) + " |")
+    print(
+        f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, {platform.release()}\n"
+    )
+    print(
+        "| loss | logits | "
+        + " | ".join(f"{n}, µs" for n in names)
+        + " | "
+        + " | ".join(f"{n} adds" for n in names[1:])
+        + " |"
+    )
     print("|---" * (2 + 2 * len(names) - 1) + "|")
     for loss in ("erm", "relaxloss"):
         text = read_submission(baseline_path(TASK, loss), task).text

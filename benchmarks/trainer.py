@@ -2,10 +2,10 @@
 
     python benchmarks/trainer.py [--benchmark resnet20-cifar10] [--batches 40] [--rounds 3] [--precision fp32]
 
-The plain loop is what people write: a torchvision dataset of PIL images with random crop, flip, ToTensor and Normalize, a
-DataLoader with persistent workers, the default memory format, SGD and cross-entropy. Ours runs once with the loss in
-process and once through the strongest sandbox. All three train in turn, round by round; the figures are the best round of
-each. Without the prepared dataset random pixels take its place: they train as slowly.
+The plain loop is what people write: a torchvision dataset of PIL images with random crop, flip, ToTensor and Normalize,
+a DataLoader with persistent workers, the default memory format, SGD and cross-entropy. Ours runs once with the loss in
+process and once through the strongest sandbox. All three train in turn, round by round; the figures are the best round
+of each. Without the prepared dataset random pixels take its place: they train as slowly.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ TASK = "security-membership-inference-defense"
 class Pictures(torchvision.datasets.VisionDataset):
     """Images in memory, handed out as torchvision's own datasets do: as PIL images, transformed one by one."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable[[Image.Image], torch.Tensor]) -> None:
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, transform: Callable[[Image.Image], torch.Tensor]
+    ) -> None:
         super().__init__(None, transform=transform)
         self._images, self._labels = images, labels
 
@@ -87,20 +89,15 @@ def main() -> None:
                 pictures = Images(torch.from_numpy(images), dataset.mean, dataset.std, device)
                 ours = model().to(memory_format=torch.channels_last)
                 loops[name] = _ours(ours, pictures, torch.from_numpy(labels), training, Oracle(session), bf16)
-            best = {name: min(next(loop) for _ in range(options.rounds)) for name, loop in _interleaved(loops).items()}
+            rounds = [{name: next(loop) for name, loop in loops.items()} for _ in range(options.rounds + 1)][1:]
+    best = {name: min(seconds[name] for seconds in rounds) for name in loops}  # the first round warmed up
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
-    print(f"{options.benchmark}, {options.precision}, {where}, torch {torch.__version__}, Python {platform.python_version()}\n")
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    print(f"{options.benchmark}, {options.precision}, {where}, {versions}\n")
     print("| loop | images/s | ms/step | against plain |\n|---|---|---|---|")
     for name, seconds in best.items():
         speed = f"{len(images) / seconds:,.0f} | {1000 * seconds / options.batches:.1f}"
         print(f"| {name} | {speed} | {best['plain PyTorch loop'] / seconds:.2f}× |")
-
-
-def _interleaved(loops: dict[str, Iterator[float]]) -> dict[str, Iterator[float]]:
-    """The loops, each warmed up by a round that does not count."""
-    for loop in loops.values():
-        next(loop)
-    return loops
 
 
 def _data(name: str, dataset: Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:

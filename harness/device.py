@@ -29,5 +29,5 @@ def devices(choice: str) -> list[str]:
 def _cuda_devices() -> int:
     if not any(os.path.exists(driver) for driver in DRIVERS):
         return 0
-    done = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", COUNT], capture_output=True, text=True, check=False)
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else 0

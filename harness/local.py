@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -16,9 +17,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlsbench import UserError
+from mlsbench.harness.claim import claimed
 from mlsbench.harness.job import free_name
 from mlsbench.harness.plan import Job
-from mlsbench.scoring.record import Record, read_record, write_record
+from mlsbench.scoring.record import RECORD_FILE, Record, Stored, read_record, write_record
 
 ATTEMPTS = 3  # of which all but the first answer to failures of ours, with the same seed
 USER_MISTAKE = 2  # exit status of a job
@@ -32,6 +34,10 @@ class Event:
     job: Job
     data: dict[str, Any]
     record: Record | None = None
+
+
+class StoppedError(Exception):
+    """The engine was told to stop before this job had ended."""
 
 
 Listener = Callable[[Event], None]
@@ -49,20 +55,22 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def run(self, jobs: Sequence[Job], listener: Listener) -> None:
-        """Run `jobs`; each has a record afterwards. `listener` is called from several threads.
+    def run(self, jobs: Sequence[Job], listener: Listener) -> list[Stored]:
+        """Run `jobs`; returned are their records, in order. `listener` is called from several threads.
 
         When interrupted, or when a job meets a mistake that its user must mend (UserError), it ends all running jobs
         with their workers and passes the exception on; what was running leaves no record.
         """
         with ThreadPoolExecutor(self._parallel) as pool:
             try:
-                waiting = {pool.submit(self._run, job, listener) for job in jobs}
+                futures = [pool.submit(self._claim_and_run, job, listener) for job in jobs]
+                waiting = set(futures)
                 while waiting:
                     # A short time-out, because a wait without end would not see Ctrl-C.
                     done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                     for future in done:
                         future.result()
+                return [future.result() for future in futures]
             except BaseException:
                 self._stop()
                 pool.shutdown(cancel_futures=True)
@@ -72,30 +80,33 @@ class LocalEngine:
         with self._lock:
             self._stopped = True
             for process in self._running:
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it may have ended by itself this moment
+                    os.killpg(process.pid, signal.SIGKILL)
 
-    def _run(self, job: Job, listener: Listener) -> None:
+    def _claim_and_run(self, job: Job, listener: Listener) -> Stored:
         device = self._devices.get()
         try:
-            for attempt in range(1, ATTEMPTS + 1):
-                current = job.model_copy(update={"device": device, "attempt": attempt})
-                listener(Event("start", current, {"attempt": attempt}))
-                reason = self._attempt(current, listener)
-                if reason is None:
-                    record = read_record(job.folder / "record.json")
-                    break
-                if self._stopped:
-                    return
-                listener(Event("retry" if attempt < ATTEMPTS else "gave up", current, {"reason": reason}))
-            else:
-                record = _infra_failed(current, str(reason))
-            listener(Event("end", current, {}, record))
+            with claimed(job) as mine:
+                record = mine.finished() or self._run(mine.model_copy(update={"device": device}), listener)
+                listener(Event("end", mine, {}, record))
+                return Stored(mine.folder / RECORD_FILE, record)
         finally:
             self._devices.put(device)
 
+    def _run(self, job: Job, listener: Listener) -> Record:
+        for attempt in range(1, ATTEMPTS + 1):
+            current = job.model_copy(update={"attempt": attempt})
+            listener(Event("start", current, {"attempt": attempt}))
+            reason = self._attempt(current, listener)
+            if reason is None:
+                return read_record(job.folder / RECORD_FILE)
+            if self._stopped:
+                raise StoppedError
+            listener(Event("retry" if attempt < ATTEMPTS else "gave up", current, {"reason": reason}))
+        return _infra_failed(current, str(reason))
+
     def _attempt(self, job: Job, listener: Listener) -> str | None:
         """Run the job once; None if its record stands, else why not."""
-        job.folder.mkdir(parents=True, exist_ok=True)
         log = free_name(job.folder / "job.log")
         with log.open("wb") as errors, self._start(job, errors) as process:
             try:
@@ -119,10 +130,11 @@ class LocalEngine:
             environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         with self._lock:
             if self._stopped:
-                raise UserError("stopped")
-            # Its own session: Ctrl-C is for us, and the whole group can be ended.
+                raise StoppedError
+            # Its own session: Ctrl-C is for us, and the whole group can be ended. -P: nothing is imported from the
+            # current folder, which may be one that an agent wrote.
             process = subprocess.Popen(
-                [sys.executable, "-m", "mlsbench.harness.job"], env=environment, start_new_session=True,
+                [sys.executable, "-P", "-m", "mlsbench.harness.job"], env=environment, start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             )  # fmt: skip
             self._running.add(process)

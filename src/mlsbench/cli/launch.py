@@ -16,7 +16,8 @@ from mlsbench.harness.device import devices
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, variant
 from mlsbench.harness.split import SplitKey, read_key
-from mlsbench.scoring import Column, Entry, Plan, Stored, read_record
+from mlsbench.scoring import Column, Entry, Plan, Stored
+from mlsbench.scoring.record import RECORD_FILE
 from mlsbench.tasks import Submission, Task, TaskFolder
 
 INFRASTRUCTURE = 4
@@ -93,13 +94,14 @@ class Launch:
 
     def run(self, jobs: Sequence[Job]) -> list[Stored]:
         """Run those of `jobs` that are not finished; the records of all of them, in their order."""
-        waiting = [job for job in jobs if not job.finished()]
+        finished = [job.finished() for job in jobs]
+        waiting = [job for job, record in zip(jobs, finished, strict=True) if record is None]
         if len(waiting) < len(jobs):
             typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
         with JobProgress(len(waiting)) as progress:
-            LocalEngine(self._devices, self._parallel).run(waiting, progress)
-        paths = [job.folder / "record.json" for job in jobs]
-        return [Stored(path, read_record(path)) for path in paths]
+            ran = iter(LocalEngine(self._devices, self._parallel).run(waiting, progress))
+        pairs = zip(jobs, finished, strict=True)
+        return [Stored(job.folder / RECORD_FILE, record) if record else next(ran) for job, record in pairs]
 
     def table_plan(self) -> Plan:
         """What this command's table is about: its benchmarks and seeds."""

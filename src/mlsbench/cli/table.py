@@ -59,8 +59,8 @@ def table(
     chosen = variant(folder.spec, protocol, override)
     stored, problems = find_records(runs / task)
     digest = read_key(key).digest if key else None
-    records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task)
     plan = Plan(chosen.benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
+    records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
     for problem in problems:
         typer.echo(f"warning: {problem}", err=True)
     if compare is not None:

@@ -1,0 +1,40 @@
+"""Which process may write a job's folder: one at a time, whatever else runs on the machine."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlsbench import UserError
+from mlsbench.harness.plan import Job
+from mlsbench.scoring.record import RECORD_FILE, read_record
+
+
+@contextmanager
+def claimed(job: Job) -> Iterator[Job]:
+    """`job` with a folder that is this process's alone until the end; the kernel ends a claim with its process.
+
+    If another job (of another key, device or torch) is writing the folder, it is `<folder>-<first 8 of the job key>`.
+    Raises UserError if another process is running this very job.
+    """
+    key = job.setting.job_key(job.entry.submission)
+    for folder in (job.folder, job.folder.with_name(f"seed-{job.setting.seed}-{key[:8]}")):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                if lock.read() in (key, ""):
+                    break
+                continue
+            record = folder / RECORD_FILE
+            if record.exists() and read_record(record).job_key != key:
+                continue  # the other job ended after this one was planned
+            lock.truncate(0)
+            lock.write(key)
+            lock.flush()
+            yield job.model_copy(update={"folder": folder})
+            return
+    raise UserError(f"another process is running {job.label} of this entry in {job.folder}; wait for it or end it")
