@@ -81,6 +81,7 @@ class Subject:
 def execute(job: Job, probe_session: Session, session: Session, report: Report, started: float) -> None:
     """Run `job` with a fresh session for the probe and one for the training, write its files and, last, its record."""
     torch.set_num_threads(job.threads)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, on a GPU's convolutions too
     if job.deterministic:
         torch.use_deterministic_algorithms(True)
     timing: dict[str, float] = {}
@@ -209,7 +210,7 @@ def _environment(job: Job) -> dict[str, str | int | float | None]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name() if job.device.startswith("cuda") else platform.machine(),
+        "device": torch.cuda.get_device_name(job.device) if job.device.startswith("cuda") else platform.machine(),
         "threads": job.threads,
         "deterministic": int(job.deterministic),
         "landlock": landlock_version(),

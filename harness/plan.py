@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -22,7 +23,7 @@ from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training
 HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
-    "split.py", "data.py", "digits.py", "images.py", "trainer.py", "oracle.py", "probe.py", "models/*.py",
+    "split.py", "data.py", "digits.py", "images.py", "trainer.py", "oracle.py", "probe.py", "execute.py", "models/*.py",
     "../sandbox/candidate.py", "../scoring/membership.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
@@ -109,14 +110,12 @@ def _override(base: Variant, key: str, value: str) -> Variant:
     named = replace(base, name=f"{base.name}+{key}={value}")
     if key == "precision":
         if value not in PRECISIONS:
-            raise UserError(f"--override precision={value}: choose one of {', '.join(PRECISIONS)}")
+            raise UserError(f"--override precision={value[:20]}: choose one of {', '.join(PRECISIONS)}")
         return replace(named, precision=PRECISIONS[value])
     if key not in ("epochs", "batch", "members"):
-        raise UserError(
-            f"--override {key}={value}: there is no key {key!r}; legal are epochs, batch, members, precision"
-        )
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 10**7) or value.startswith("0"):
-        raise UserError(f"--override {key}={value}: give a whole number above 0")
+        raise UserError(f"--override {key[:20]}={value[:20]}: legal keys are epochs, batch, members and precision")
+    if not re.fullmatch("[1-9][0-9]{0,6}", value):
+        raise UserError(f"--override {key}={value[:20]}: give a whole number from 1 to 9999999")
     if key == "members":
         return replace(named, members=int(value))
     return replace(named, trainings={b: t.model_copy(update={key: int(value)}) for b, t in base.trainings.items()})
@@ -146,15 +145,13 @@ def plan(
 ) -> list[Job]:
     """The jobs of one entry, all seeds of a benchmark before the next: of a growing table each line is complete early.
 
-    Raises UserError if data are missing or a benchmark, seed or pool size does not fit.
+    Raises UserError if a pool size does not fit.
     """
     frozen, torch_version, jobs, data = frozen_digest(task), version("torch"), [], data_folder()
     for benchmark in benchmarks:
         training = chosen.trainings[benchmark]
         name = task.spec.benchmarks[benchmark].dataset
         dataset = task.spec.datasets[name]
-        if name not in BUILT_IN and not (data / f"{name}.npz").exists():
-            raise UserError(f"dataset {name} is not prepared: run `mlsbench data prepare {name}`")
         _check_pool(benchmark, dataset, training, chosen.members)
         for seed in seeds:
             setting = Setting(
@@ -187,6 +184,15 @@ def frozen_digest(task: TaskFolder) -> str:
     """SHA-256 over the task's specification and template and the code that decides numbers."""
     files = [f for pattern in FROZEN for f in sorted(HERE.glob(pattern) if "*" in pattern else [HERE / pattern])]
     return _digest(task.digest() + "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
+
+
+def require_data(jobs: Iterable[Job]) -> None:
+    """Raises UserError, with the command that helps, unless the datasets of all `jobs` are prepared."""
+    used = {job.spec.benchmarks[job.setting.benchmark].dataset: job.data for job in jobs}
+    missing = [n for n, folder in used.items() if n not in BUILT_IN and not (folder / f"{n}.npz").exists()]
+    if missing:
+        names, command = ", ".join(missing), f"mlsbench data prepare {' '.join(missing)}"
+        raise UserError(f"not prepared in {used[missing[0]]}: {names}. Run `{command}`, or try --protocol smoke.")
 
 
 def cpu_seconds(spec: Task, jobs: Iterable[Job]) -> float:
