@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from mlsbench.tasks import Dataset
 
-app = typer.Typer(help="Prepare datasets and show what is there.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Prepare datasets and show what is there.\n\nExample: mlsbench data status",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command()

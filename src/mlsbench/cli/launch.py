@@ -14,7 +14,7 @@ from mlsbench.cli.progress import JobProgress
 from mlsbench.harness.check import sandbox_name
 from mlsbench.harness.device import devices
 from mlsbench.harness.local import LocalEngine
-from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, variant
+from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, require_data, variant
 from mlsbench.harness.split import SplitKey, read_key
 from mlsbench.scoring import Column, Entry, Plan, Stored
 from mlsbench.scoring.record import RECORD_FILE
@@ -66,7 +66,7 @@ class Launch:
         )
 
     def plan(self, entries: Iterable[tuple[Entry, Submission]]) -> list[Job]:
-        """The jobs of all entries. UserError if they take so long on this CPU that nobody can mean it."""
+        """The jobs of all entries. UserError if data are missing or the CPU would take longer than anybody can mean."""
         jobs = [
             job
             for entry, submission in entries
@@ -82,14 +82,16 @@ class Launch:
                 self.seeds,
             )
         ]
+        waiting = [job for job in jobs if not job.finished()]
         if self._device == "auto" and self._devices == ["cpu"]:
-            seconds = cpu_seconds(self.task.spec, [job for job in jobs if not job.finished()])
+            seconds = cpu_seconds(self.task.spec, waiting)
             if seconds > LONG_SECONDS:
                 raise UserError(
                     f"there is no GPU here, and protocol {self.variant.name} would take about {_duration(seconds)} on "
                     f"this CPU. Try --protocol smoke, fewer --benchmark and --seed, or --override epochs=N and "
                     f"members=M; --device cpu goes on regardless."
                 )
+        require_data(waiting)  # after the estimate: nobody shall download data for what cannot be
         return jobs
 
     def run(self, jobs: Sequence[Job]) -> list[Stored]:
@@ -99,7 +101,13 @@ class Launch:
         if len(waiting) < len(jobs):
             typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
         with JobProgress(len(waiting)) as progress:
-            ran = iter(LocalEngine(self._devices, self._parallel).run(waiting, progress))
+            try:
+                ran = iter(LocalEngine(self._devices, self._parallel).run(waiting, progress))
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                where = error.filename or self.runs
+                raise UserError(f"{where}: {error.strerror}; --runs must name a folder with room to write") from error
         pairs = zip(jobs, finished, strict=True)
         return [Stored(job.folder / RECORD_FILE, record) if record else next(ran) for job, record in pairs]
 

@@ -9,7 +9,7 @@ import typer
 
 Task = Annotated[str, typer.Argument(help="A task's id; `mlsbench list` shows them.")]
 Submission = Annotated[
-    Path, typer.Option(help="The candidate: a file, or a folder that holds one of the template's name.")
+    Path, typer.Option(exists=True, help="The candidate: a file, or a folder that holds one of the template's name.")
 ]
 Protocol = Annotated[str | None, typer.Option(help="The task's default if not given; `mlsbench show TASK` lists them.")]
 Benchmarks = Annotated[list[str], typer.Option("--benchmark", help="Only this benchmark; repeatable.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -20,7 +21,7 @@ class JobProgress:
         self._console = Console(stderr=True)
         self._total, self._ended, self._started = total, 0, time.monotonic()
         self._lock = threading.Lock()
-        self._bars: dict[str, TaskID] = {}
+        self._bars: dict[Path, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[news]}"),
             TimeElapsedColumn(), TimeRemainingColumn(), console=self._console, transient=True,
@@ -42,23 +43,23 @@ class JobProgress:
             {"start": self._start, "epoch": self._epoch, "end": self._end}.get(event.kind, self._trouble)(event)
 
     def _start(self, event: Event) -> None:
-        name, label = event.job.label, f"{escape(event.job.entry.name)}: {event.job.label}"
-        if name not in self._bars:
-            self._bars[name] = self._progress.add_task(label, total=event.job.training.epochs, news="starting")
+        if event.job.folder not in self._bars:
+            bar = self._progress.add_task(escape(_label(event)), total=event.job.training.epochs, news="starting")
+            self._bars[event.job.folder] = bar
 
     def _epoch(self, event: Event) -> None:
         epoch, epochs, accuracy = event.data["epoch"], event.data["epochs"], event.data["test_acc"]
         news = f"epoch {epoch}/{epochs}, test accuracy {accuracy:.3f}"
-        self._progress.update(self._bars[event.job.label], completed=epoch, news=news)
+        self._progress.update(self._bars[event.job.folder], completed=epoch, news=news)
         if not self._console.is_terminal:
             left = event.data["left_seconds"]
-            self._say(f"{event.job.label}: {news}" + (f", {left:.0f} s left" if epoch < epochs else ""))
+            self._say(f"{_label(event)}: {news}" + (f", {left:.0f} s left" if epoch < epochs else ""))
 
     def _end(self, event: Event) -> None:
         assert event.record is not None
         self._ended += 1
-        if event.job.label in self._bars:
-            self._progress.remove_task(self._bars.pop(event.job.label))
+        if event.job.folder in self._bars:
+            self._progress.remove_task(self._bars.pop(event.job.folder))
         score = event.record.metrics.get(event.job.spec.primary.name)
         result = (
             event.record.status
@@ -67,12 +68,16 @@ class JobProgress:
         )
         seconds = event.record.timing.get("total")
         took = "" if seconds is None else f" in {seconds:.0f} s"
-        self._say(f"[{self._ended}/{self._total}] {event.job.entry.name}: {event.job.label}: {result}{took}")
+        self._say(f"[{self._ended}/{self._total}] {_label(event)}: {result}{took}")
         if event.record.reason:
             self._say(f"    {event.record.reason}")
 
     def _trouble(self, event: Event) -> None:
-        self._say(f"{event.job.label}: {event.kind}: {event.data['reason']}")
+        self._say(f"{_label(event)}: {event.kind}: {event.data['reason']}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _label(event: Event) -> str:
+    return f"{event.job.entry.name}: {event.job.label}"

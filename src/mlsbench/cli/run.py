@@ -66,7 +66,7 @@ def run(
     launch = Launch(
         folder, Options(protocol, benchmark, seed, key, sandbox, device, deterministic, jobs, runs, override)
     )
-    _finish(launch, [(_entry(name or submission.stem, type_, candidate), candidate)], json_)
+    _finish(launch, [(_entry(name or submission.resolve().stem, type_, candidate), candidate)], json_)
 
 
 def baselines(
@@ -99,7 +99,7 @@ def baselines(
         folder, Options(protocol, benchmark, seed, key, sandbox, device, deterministic, jobs, runs, override)
     )
     entries = []
-    for baseline in only or known:
+    for baseline in dict.fromkeys(only or known):
         candidate = read_submission(baseline_path(task, baseline), folder)
         entries.append((_entry(baseline, EntryType.baseline, candidate), candidate))
     _finish(launch, entries, json_, published=True)

@@ -61,6 +61,8 @@ def table(
     digest = read_key(key).digest if key else None
     plan = Plan(chosen.benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
     records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
+    if not stored:
+        typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
     for problem in problems:
         typer.echo(f"warning: {problem}", err=True)
     if compare is not None:
