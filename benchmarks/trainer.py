@@ -27,13 +27,12 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from mlsbench import UserError
-from mlsbench.harness.check import sandbox_name
 from mlsbench.harness.data import load
 from mlsbench.harness.device import devices
 from mlsbench.harness.images import PADDING, Images
 from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Oracle
-from mlsbench.harness.session import open_session
+from mlsbench.harness.session import open_session, sandbox_name
 from mlsbench.harness.split import RunSeeds
 from mlsbench.harness.trainer import MOMENTUM, train
 from mlsbench.tasks import Dataset, Training, baseline_path, get_task, read_submission

@@ -8,9 +8,8 @@ from pathlib import Path
 from mlsbench import UserError
 from mlsbench.harness.plan import Variant
 from mlsbench.harness.probe import probe
-from mlsbench.harness.session import open_session
+from mlsbench.harness.session import open_session, sandbox_name
 from mlsbench.sandbox.channel import CandidateError, SandboxError
-from mlsbench.sandbox.choose import UnavailableError, choose
 from mlsbench.scoring.text import clean
 from mlsbench.tasks import Submission, SubmissionRejected, Task
 
@@ -31,13 +30,3 @@ def check(spec: Task, submission: Submission, variant: Variant, sandbox: str) ->
             except SandboxError as error:
                 raise UserError(f"the sandbox {name} failed: {clean(str(error), 500)}") from None
     return name
-
-
-def sandbox_name(choice: str) -> str:
-    """The sandbox that `choice` means here. Raises UserError if it does not work."""
-    if choice == "inprocess":
-        return choice
-    try:
-        return choose(choice).name
-    except UnavailableError as error:
-        raise UserError(f"no sandbox for the candidate: {error}") from None

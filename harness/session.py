@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlsbench import UserError
 from mlsbench.sandbox.backend import Limits
-from mlsbench.sandbox.choose import BACKENDS
+from mlsbench.sandbox.choose import BACKENDS, UnavailableError, choose
 from mlsbench.sandbox.frames import Array, Contract, Method
 from mlsbench.sandbox.session import Session, WorkerSession
 from mlsbench.tasks import Task
@@ -30,6 +31,16 @@ def open_session(spec: Task, sandbox: str, log: Path) -> Iterator[Session]:
         yield session
     finally:
         session.close()
+
+
+def sandbox_name(choice: str) -> str:
+    """The sandbox that `choice` means here. Raises UserError if it does not work."""
+    if choice == "inprocess":
+        return choice
+    try:
+        return choose(choice).name
+    except UnavailableError as error:
+        raise UserError(f"no sandbox for the candidate: {error}") from None
 
 
 def wire_contract(spec: Task) -> Contract:

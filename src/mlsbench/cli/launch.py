@@ -11,10 +11,10 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.cli.progress import JobProgress
-from mlsbench.harness.check import sandbox_name
 from mlsbench.harness.device import devices
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, require_data, variant
+from mlsbench.harness.session import sandbox_name
 from mlsbench.harness.split import SplitKey, read_key
 from mlsbench.scoring import Column, Entry, Plan, Stored
 from mlsbench.scoring.record import RECORD_FILE
