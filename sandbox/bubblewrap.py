@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -25,18 +27,18 @@ class Namespace:
         self._process, self._first = process, first
 
     def kill(self) -> None:
-        if self._process.poll() is None:
-            try:
-                if self._first is None:
-                    self._process.kill()
-                else:
-                    signal.pidfd_send_signal(self._first, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self._process.wait()
-        if self._first is not None:
+        if self._first is None:
+            self._process.kill()
+        else:
+            # Whether bubblewrap lives or not: killed by somebody else, it may have left its namespace behind.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
+            gone = select.poll()
+            gone.register(self._first, select.POLLIN)
+            gone.poll()
             os.close(self._first)
             self._first = None
+        self._process.wait()
 
     def ended(self) -> str:
         return ending(self, self._process)

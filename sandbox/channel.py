@@ -111,6 +111,8 @@ class Channel:
             raise CandidateError("protocol: a reply does not belong to its request")
         if kind == RESULT:
             return int(flags)
+        if kind != ERROR:
+            raise CandidateError("protocol: the worker sent a frame that is no reply")
         text = error_text(reply[HEADER.size : SHORT])
         raise CandidateError({WRONG_RETURN: "", OUT_OF_MEMORY: "out of memory: "}.get(code, "raised ") + text)
 

@@ -1,0 +1,210 @@
+"""Workers for the tests of this folder: of every backend, started ahead because importing torch takes a second."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlsbench.harness.oracle import Oracle
+from mlsbench.harness.session import wire_contract
+from mlsbench.sandbox.backend import Backend, Limits
+from mlsbench.sandbox.channel import CandidateError
+from mlsbench.sandbox.choose import BACKENDS
+from mlsbench.sandbox.frames import Contract
+from mlsbench.sandbox.session import WorkerSession
+from mlsbench.tasks import TaskFolder, get_task, read_submission
+
+EXPLOITS = Path(__file__).parent.parent / "exploits"
+EPOCHS = 6
+SPARE = 2  # workers that get ready while others are in use
+LIMITS = Limits(call_seconds=1, start_seconds=1, job_seconds=20, memory_bytes=512 << 20, log_bytes=1 << 16)
+
+
+@dataclass
+class Ending:
+    """How a candidate ended in a session: what was said, after which answers."""
+
+    said: str = "answers"
+    answers: list[tuple[float, Tensor]] = field(default_factory=list)
+    log: str = ""
+
+    def matches(self, expected: str) -> bool:
+        """Whether `expected` begins what was said; `call:` stands for a call of any number."""
+        return self.said.startswith(expected) or (
+            expected.startswith("call:")
+            and self.said.startswith("call")
+            and self.said.partition(":")[2].startswith(expected[5:])
+        )
+
+
+class Workers:
+    """Sessions of one backend with LIMITS, a few of them always getting ready."""
+
+    def __init__(self, backend: Backend, contract: Contract, folder: Path) -> None:
+        self.backend, self.contract, self._folder = backend, contract, folder
+        self._names = count()
+        self._spare: list[tuple[WorkerSession, Path]] = []
+
+    def start(self, limits: Limits = LIMITS, log: Path | None = None) -> WorkerSession:
+        """A fresh session that is the caller's to close."""
+        return WorkerSession(self.backend, self.contract, limits, log or self._folder / f"{next(self._names)}.log")
+
+    def take(self) -> tuple[WorkerSession, Path]:
+        """A session with LIMITS that has been started before, and its log."""
+        while len(self._spare) <= SPARE:
+            log = self._folder / f"{next(self._names)}.log"
+            self._spare.append((self.start(log=log), log))
+        return self._spare.pop(0)
+
+    def run(self, text: str) -> Ending:
+        """Load `text`, call it once in each of EPOCHS epochs on `batch(epoch)`, finish and close."""
+        session, log = self.take()
+        ending, stage = Ending(), "load"
+        try:
+            session.load(text)
+            oracle = Oracle(session)
+            for epoch in range(EPOCHS):
+                stage = f"call {epoch}"
+                answer = oracle(*batch(epoch), epoch)
+                ending.answers.append((answer.loss, answer.gradient.clone()))
+            stage = "finish"
+            session.finish()
+        except CandidateError as error:
+            ending.said = f"{stage}: {error}"
+        finally:
+            session.close()
+        ending.log = log.read_text(errors="replace")
+        return ending
+
+    def close(self) -> None:
+        """End the spare workers."""
+        for session, _ in self._spare:
+            session.close()
+
+
+def batch(epoch: int) -> tuple[Tensor, Tensor]:
+    """Logits [32, 10] and labels [32] that differ from epoch to epoch."""
+    generator = torch.Generator().manual_seed(epoch)
+    return torch.randn(32, 10, generator=generator), torch.randint(10, (32,), generator=generator)
+
+
+def cross_entropy(epoch: int) -> tuple[float, Tensor]:
+    """Loss and gradient of plain cross-entropy on `batch(epoch)`."""
+    logits, labels = batch(epoch)
+    logits.requires_grad_()
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    loss.backward()
+    assert logits.grad is not None
+    return loss.item(), logits.grad
+
+
+def exploits() -> dict[str, str]:
+    """Name and expected ending, the constant ENDS, of every file in tests/exploits."""
+    found = {}
+    for path in sorted(EXPLOITS.glob("*.py")):
+        constants = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Assign)]
+        found[path.stem] = next(
+            str(ast.literal_eval(c.value))
+            for c in constants
+            if isinstance(c.targets[0], ast.Name) and c.targets[0].id == "ENDS"
+        )
+    return found
+
+
+def usable(name: str) -> Backend:
+    """The backend `name`; skips if it is not installed or the system forbids namespaces, fails if it should work."""
+    backend = next(b for b in BACKENDS if b.name == name)
+    if name == "bubblewrap" and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    reason = backend.unavailable()
+    if reason is not None:
+        if name == "bubblewrap" and subprocess.run(["unshare", "-Urn", "true"], capture_output=True).returncode != 0:
+            pytest.skip(f"this system permits no namespaces: {reason}")
+        pytest.fail(reason)
+    return backend
+
+
+@pytest.fixture(scope="session")
+def task() -> TaskFolder:
+    return get_task("security-membership-inference-defense")
+
+
+@pytest.fixture(scope="session", params=["process", "bubblewrap"])
+def workers(
+    request: pytest.FixtureRequest, task: TaskFolder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workers]:
+    pool = Workers(usable(request.param), wire_contract(task.spec), tmp_path_factory.mktemp(request.param))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def read_exploit(task: TaskFolder, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The text that a worker runs of an exploit, with a real file, folder, port and socket name put in."""
+    folder = tmp_path_factory.mktemp("host")
+    (folder / "canary").write_text("a secret of the host")
+    os.chmod(folder, 0o777)
+    places = {"@CANARY@": f"{folder}/canary", "@FOLDER@": str(folder), "@PORT@": "1", "@NAME@": "none"}
+
+    def read(name: str, **other: str) -> str:
+        text = read_submission(EXPLOITS / f"{name}.py", task).text
+        for mark, value in (places | {f"@{k}@": v for k, v in other.items()}).items():
+            text = text.replace(mark, value)
+        return text
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def endings() -> dict[str, str]:
+    return exploits()
+
+
+@pytest.fixture(scope="session")
+def reference() -> list[tuple[float, Tensor]]:
+    """Loss and gradient of plain cross-entropy, epoch by epoch."""
+    return [cross_entropy(epoch) for epoch in range(EPOCHS)]
+
+
+@pytest.fixture(scope="session")
+def limits() -> Limits:
+    return LIMITS
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives a test with an argument `probing`, `harmless` or `ending_exploit` one run for each file of that kind."""
+    kinds = {"probing": ("found nothing",), "harmless": ("answers",), "ending_exploit": ("load", "call")}
+    for argument, starts in kinds.items():
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, [name for name, ends in exploits().items() if ends.startswith(starts)])
+
+
+def descendants(process: int) -> list[int]:
+    """`process` and everything that descends from it, oldest first, as the host's /proc shows it."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found = [process] if process in parents else []
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+@pytest.fixture(scope="session")
+def processes() -> Callable[[WorkerSession], list[int]]:
+    """The processes of a session, the worker last."""
+    return lambda session: descendants(session._tree._process.pid)  # type: ignore[attr-defined]
