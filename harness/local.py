@@ -122,7 +122,7 @@ class LocalEngine:
         if process.returncode == 0:
             return None
         last = text.splitlines()[-1] if text else "it left no message"
-        return f"the job's process ended with status {process.returncode}: {last}"
+        return f"the job's process {_ending(process.returncode)}: {last}"
 
     def _start(self, job: Job, errors: Any) -> subprocess.Popen[bytes]:
         environment = os.environ | {"OMP_NUM_THREADS": str(job.threads), "MKL_NUM_THREADS": str(job.threads)}
@@ -158,6 +158,13 @@ class LocalEngine:
                 listener(Event("epoch", job, event))
         process.wait()
         return mistake if process.returncode == USER_MISTAKE else None
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+    return f"was ended by {name}" + (", perhaps for want of memory" if -status == signal.SIGKILL else "")
 
 
 def _infra_failed(job: Job, reason: str) -> Record:

@@ -100,7 +100,7 @@ class Launch:
         waiting = [job for job, record in zip(jobs, finished, strict=True) if record is None]
         if len(waiting) < len(jobs):
             typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
-        with JobProgress(len(waiting)) as progress:
+        with JobProgress(waiting) as progress:
             try:
                 ran = iter(LocalEngine(self._devices, self._parallel).run(waiting, progress))
             except BrokenPipeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -12,18 +12,20 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mlsbench.harness.local import Event
+from mlsbench.harness.plan import Job
 
 
 class JobProgress:
     """A listener of an engine and the display of what it hears; a context manager."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, jobs: Sequence[Job]) -> None:
         self._console = Console(stderr=True)
-        self._total, self._ended, self._started = total, 0, time.monotonic()
+        self._total, self._ended = len(jobs), 0
+        self._several = len({job.entry.name for job in jobs}) > 1
         self._lock = threading.Lock()
         self._bars: dict[Path, TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[news]}"),
+            TextColumn("{task.description}"), BarColumn(12), TextColumn("{task.fields[news]}"),
             TimeElapsedColumn(), TimeRemainingColumn(), console=self._console, transient=True,
             disable=not self._console.is_terminal,
         )  # fmt: skip
@@ -44,16 +46,20 @@ class JobProgress:
 
     def _start(self, event: Event) -> None:
         if event.job.folder not in self._bars:
-            bar = self._progress.add_task(escape(_label(event)), total=event.job.training.epochs, news="starting")
+            bar = self._progress.add_task(
+                escape(self._label(event.job)), total=event.job.training.epochs, news="starting"
+            )
             self._bars[event.job.folder] = bar
 
     def _epoch(self, event: Event) -> None:
         epoch, epochs, accuracy = event.data["epoch"], event.data["epochs"], event.data["test_acc"]
-        news = f"epoch {epoch}/{epochs}, test accuracy {accuracy:.3f}"
-        self._progress.update(self._bars[event.job.folder], completed=epoch, news=news)
+        # A terminal of 80 columns has room for no more.
+        short = f"{epoch}/{epochs}, acc {accuracy:.3f}"
+        self._progress.update(self._bars[event.job.folder], completed=epoch, news=short)
         if not self._console.is_terminal:
             left = event.data["left_seconds"]
-            self._say(f"{_label(event)}: {news}" + (f", {left:.0f} s left" if epoch < epochs else ""))
+            news = f"epoch {epoch}/{epochs}, test accuracy {accuracy:.3f}"
+            self._say(f"{self._label(event.job)}: {news}" + (f", {left:.0f} s left" if epoch < epochs else ""))
 
     def _end(self, event: Event) -> None:
         assert event.record is not None
@@ -68,16 +74,15 @@ class JobProgress:
         )
         seconds = event.record.timing.get("total")
         took = "" if seconds is None else f" in {seconds:.0f} s"
-        self._say(f"[{self._ended}/{self._total}] {_label(event)}: {result}{took}")
+        self._say(f"[{self._ended}/{self._total}] {self._label(event.job)}: {result}{took}")
         if event.record.reason:
             self._say(f"    {event.record.reason}")
 
     def _trouble(self, event: Event) -> None:
-        self._say(f"{_label(event)}: {event.kind}: {event.data['reason']}")
+        self._say(f"{self._label(event.job)}: {event.kind}: {event.data['reason']}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-
-def _label(event: Event) -> str:
-    return f"{event.job.entry.name}: {event.job.label}"
+    def _label(self, job: Job) -> str:
+        return f"{job.entry.name}: {job.label}" if self._several else job.label
