@@ -1,9 +1,10 @@
-"""What a locked worker is to the kernel: nobody, without privileges, with four descriptors and a short list of calls."""
+"""What a locked worker is to the kernel: nobody, unprivileged, with four descriptors and a short list of calls."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlsbench.sandbox import lock
+from mlsbench.sandbox.backend import ENVIRONMENT
 from mlsbench.sandbox.session import WorkerSession
 
 if TYPE_CHECKING:
@@ -78,9 +80,7 @@ def test_only_the_standard_descriptors_and_the_channel_are_open(worker: Path) ->
 @needs_root
 def test_the_environment_holds_nothing_of_the_host(worker: Path) -> None:
     names = {entry.partition(b"=")[0].decode() for entry in (worker / "environ").read_bytes().split(b"\0") if entry}
-    assert names <= {
-        "LANG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "PWD",
-    }  # fmt: skip
+    assert names <= {*ENVIRONMENT, "PWD"}
 
 
 def test_the_limits_are_in_force(worker: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_limits_are_in_force(worker: Path) -> None:
     assert rows["Max file size"] == [str(1 << 16)] * 2
     assert rows["Max cpu time"] == ["81", "81"]
     mapped, most = int(status(worker)["VmSize"].split()[0]) << 10, int(rows["Max address space"][1])
-    assert most - (600 << 20) < mapped < most
+    assert most - (300 << 20) < mapped < most
 
 
 @needs_root
@@ -134,15 +134,18 @@ def test_every_system_call_outside_the_list_is_refused(workers: Workers) -> None
 
 
 def test_the_list_has_no_way_to_a_file_a_socket_a_process_or_a_program() -> None:
-    banned = ("open", "stat", "exec", "clone", "fork", "sock", "send", "recv", "connect", "ioctl", "fcntl", "prctl", "kill", "seek",
-              "ptrace", "bpf", "key", "uring", "dup", "set", "poll", "affinity", "shm", "memfd", "vm_", "mount", "share")  # fmt: skip
+    banned = re.compile(
+        "open|stat|exec|clone|fork|sock|send|recv|connect|ioctl|fcntl|prctl|kill|seek|ptrace|bpf|key|uring|dup|set|poll"
+        "|affinity|shm|memfd|vm_|mount|share"
+    )
     for _, calls in lock.ALLOWED.values():
-        assert not [name for name in calls for word in banned if word in name]
+        assert not [name for name in calls if banned.search(name)]
 
 
 LANDLOCK = """
 import ctypes, sys
 from mlsbench.sandbox import lock
+from mlsbench.sandbox.backend import ENVIRONMENT
 libc = ctypes.CDLL(None, use_errno=True)
 lock._prctl(libc, lock.PR_SET_NO_NEW_PRIVS, 1)
 kept = open("/dev/null", "rb")

@@ -42,5 +42,5 @@ def test_workers_that_share_a_log_cannot_tell_how_full_it_is(
 
 
 def test_strings_hash_the_same_in_every_worker(workers: Workers) -> None:
-    text = "class MembershipDefense:\n  def compute_loss(self, logits, *_):\n    print(hash('a'))\n    return logits.sum()\n"
+    text = "class MembershipDefense:\n  def compute_loss(self, z, *_):\n    print(hash('a'))\n    return z.sum()\n"
     assert workers.run(text).log == workers.run(text).log

@@ -66,7 +66,7 @@ def test_a_spinning_worker_is_ended_at_the_deadline(
     session.load("class MembershipDefense:\n    def compute_loss(self, *_):\n        while True: pass\n")
     handles = [os.pidfd_open(process) for process in processes(session)]
     started = time.monotonic()
-    with pytest.raises(CandidateError, match="^too slow"):
+    with pytest.raises(CandidateError, match=r"^too slow"):
         session.call(session.layout("compute_loss", {"batch": 8, "classes": 10}))
     session.close()
     assert time.monotonic() - started < 5
@@ -76,17 +76,18 @@ def test_a_spinning_worker_is_ended_at_the_deadline(
 def test_a_job_has_no_more_time_than_its_limit(workers: Workers, limits: Limits) -> None:
     short = Limits(limits.call_seconds, limits.start_seconds, 0.5, limits.memory_bytes, limits.log_bytes)
     session = workers.start(short)
-    text = "import time\nclass MembershipDefense:\n  def compute_loss(self, logits, *_):\n    time.sleep(0.1); return logits.sum()\n"
-    calls = 0
+    text = (
+        "import time\nclass MembershipDefense:\n  def compute_loss(self, z, *_):\n    time.sleep(0.1); return z.sum()\n"
+    )
+    answered: list[bool] = []
     try:
         session.load(text)
         layout = session.layout("compute_loss", {"batch": 8, "classes": 10})
-        with pytest.raises(CandidateError, match="^too slow"):
-            for calls in range(1, 100):
-                session.call(layout)
+        with pytest.raises(CandidateError, match=r"^too slow"):
+            answered.extend(session.call(layout) for _ in range(100))
     finally:
         session.close()
-    assert calls <= 6
+    assert len(answered) <= 5  # of 0.1 s each
 
 
 def test_a_worker_killed_before_the_candidate_came_is_our_failure(workers: Workers, processes: Processes) -> None:
