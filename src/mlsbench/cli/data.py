@@ -47,9 +47,9 @@ def prepare(
     for name in wanted:
         if name not in known:
             raise UserError(f"there is no dataset {name!r}; choose from {', '.join(known)}")
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task(name)
-
             path = prepare(name, known[name], data_folder(), source, partial(_show, progress, bar))
         typer.echo(f"{name}: ready in {path}")
 

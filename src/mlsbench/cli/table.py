@@ -61,13 +61,13 @@ def table(
     digest = read_key(key).digest if key else None
     plan = Plan(chosen.benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
     records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
-    if not stored:
-        typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
     for problem in problems:
         typer.echo(f"warning: {problem}", err=True)
     if compare is not None:
         typer.echo("\n".join(comparison_lines(compare_entries(records, *compare, plan))))
         return
+    if not stored:
+        typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
     rows = published_rows(folder, folder.spec.default_protocol) if published else []
     caption = f"{task}, protocol {chosen.name}, seeds {', '.join(map(str, plan.seeds))}"
     text = render(aggregate(records, plan), plan, format_.value, published=rows, left_out=left_out, caption=caption)
