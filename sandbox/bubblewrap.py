@@ -13,7 +13,14 @@ import sys
 from typing import BinaryIO
 
 from mlsbench.sandbox.backend import (
-    ENVIRONMENT, PYTHON, Tree, ending, package_root, python_folders, trial, trial_arguments,
+    ENVIRONMENT,
+    PYTHON,
+    Tree,
+    ending,
+    package_root,
+    python_folders,
+    trial,
+    trial_arguments,
 )  # fmt: skip
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache")

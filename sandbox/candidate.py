@@ -28,7 +28,7 @@ class Candidate:
     def __init__(self, text: str, contract: Contract) -> None:
         module = types.ModuleType("submission")
         sys.modules["submission"] = module  # dataclasses and pickle look a class's module up
-        exec(compile(text, FILE, "exec"), module.__dict__)
+        exec(compile(text, FILE, "exec", dont_inherit=True), module.__dict__)
         self._instance = getattr(module, contract.class_name)()
 
     def call(self, method: Method, inputs: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor], bool]:

@@ -7,8 +7,20 @@ import socket
 import time
 
 from mlsbench.sandbox.frames import (
-    CALL, DISCONNECTED, ERROR, ERROR_BYTES, HEADER, LOAD, MAGIC, OUT_OF_MEMORY, READY, RESULT, WRONG_RETURN, Contract,
-    Layout, error_text,
+    CALL,
+    DISCONNECTED,
+    ERROR,
+    ERROR_BYTES,
+    HEADER,
+    LOAD,
+    MAGIC,
+    OUT_OF_MEMORY,
+    READY,
+    RESULT,
+    WRONG_RETURN,
+    Contract,
+    Layout,
+    error_text,
 )  # fmt: skip
 
 SHORT = HEADER.size + ERROR_BYTES  # of an ERROR reply

@@ -70,7 +70,7 @@ def lock(keep: int, memory_bytes: int, output_bytes: int, cpu_seconds: int) -> N
 
 def landlock_version() -> int:
     """The kernel's Landlock ABI, 0 without Landlock."""
-    return max(ctypes.CDLL(None).syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), 0)
+    return max(int(ctypes.CDLL(None).syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)), 0)
 
 
 def _be_first_to_go() -> None:

@@ -16,7 +16,18 @@ from typing import Any
 
 from mlsbench.sandbox import lock
 from mlsbench.sandbox.frames import (
-    CALL, DISCONNECTED, HEADER, LOAD, MAGIC, OUT_OF_MEMORY, RAISED, READY, RESULT, WRONG_RETURN, Contract, Layout,
+    CALL,
+    DISCONNECTED,
+    HEADER,
+    LOAD,
+    MAGIC,
+    OUT_OF_MEMORY,
+    RAISED,
+    READY,
+    RESULT,
+    WRONG_RETURN,
+    Contract,
+    Layout,
     error_frame,
 )  # fmt: skip
 
@@ -33,9 +44,7 @@ def main() -> None:
     try:
         import torch
 
-        from mlsbench.sandbox import candidate as _  # torch's first import, before the lock
-
-        for module in contract.modules:
+        for module in ("mlsbench.sandbox.candidate", *contract.modules):
             importlib.import_module(module)
         _warm_up(torch)
         torch.manual_seed(SEED)
@@ -177,7 +186,7 @@ def _warm_up(torch: Any) -> None:
     functional = torch.nn.functional
     torch.set_num_threads(1)
 
-    class Twice(torch.autograd.Function):  # type: ignore[misc,name-defined]
+    class Twice(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(context: Any, value: Any) -> Any:
             context.save_for_backward(value)
