@@ -59,7 +59,7 @@ class Channel:
         return self._layouts[key]
 
     def wait_ready(self, seconds: float) -> None:
-        """Return when the worker is locked. Raises SandboxError if it says that it cannot be, or says nothing in time."""
+        """Return when the worker is locked. Raises SandboxError if it cannot be, or says nothing in time."""
         reply = memoryview(bytearray(SHORT + 1))
         try:
             kind = self._receive(reply, time.monotonic() + seconds, HEADER.size)

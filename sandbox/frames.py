@@ -24,7 +24,7 @@ ITEM_BYTES = {"float32": 4, "int64": 8}
 
 @dataclass(frozen=True)
 class Array:
-    """A named array: `dtype` is float32 or int64, `shape` holds symbolic dimensions; `gradient` asks for its gradient."""
+    """A named array: `dtype` is float32 or int64, `shape` has symbolic dimensions; `gradient` asks for its gradient."""
 
     name: str
     dtype: str
