@@ -39,6 +39,7 @@ class Exchange:
 
     def __init__(self) -> None:
         ours, self.theirs = socket.socketpair()
+        self.theirs.settimeout(5)  # a peer that waits for a request in vain must not keep the test waiting
         self.channel = Channel(ours, CONTRACT)
         self.layout: Layout = self.channel.layout("f", {"n": 4})
 
