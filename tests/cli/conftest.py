@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,8 +66,7 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
         plain = "        return F.cross_entropy(logits, labels)\n"
         assert template.count(plain) == 1
         lines = "".join(f"        {line}\n" for line in body.splitlines())
-        path = folder / str(len(list(folder.iterdir()))) / name
-        path.parent.mkdir()
+        path = Path(tempfile.mkdtemp(dir=folder)) / name  # several threads write candidates
         path.write_text(template.replace(plain, lines))
         return path
 
