@@ -90,9 +90,17 @@ def test_a_job_has_no_more_time_than_its_limit(workers: Workers, limits: Limits)
     assert len(answered) <= 5  # of 0.1 s each
 
 
-def test_a_worker_killed_before_the_candidate_came_is_our_failure(workers: Workers, processes: Processes) -> None:
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_worker_killed_before_the_candidate_came_is_our_failure(
+    workers: Workers, processes: Processes, ready: bool
+) -> None:
     session = workers.start()
-    os.kill(processes(session)[:2][-1], signal.SIGKILL)  # the worker, or the first process of its namespace
+    if ready:
+        assert select.select([session._channel._socket], [], [], 60)[0]
+    first = processes(session)[:2][-1]  # the worker, or the first process of its namespace
+    handle = os.pidfd_open(first)
+    os.kill(first, signal.SIGKILL)
+    assert gone([handle], 10)
     with pytest.raises(SandboxError):
         session.load("class MembershipDefense: pass")
     session.close()
@@ -113,11 +121,12 @@ def test_a_namespace_goes_even_if_bubblewrap_itself_was_killed(workers: Workers,
     if workers.backend.name != "bubblewrap":
         pytest.skip("only bubblewrap stands between the trainer and the worker")
     session = workers.start()
-    handles = [os.pidfd_open(process) for process in processes(session)]
-    os.kill(processes(session)[0], signal.SIGKILL)
+    bubblewrap, *others = [os.pidfd_open(process) for process in processes(session)]
+    signal.pidfd_send_signal(bubblewrap, signal.SIGKILL)
+    assert gone([bubblewrap], 10)
     session.close()
-    assert len(handles) >= 2
-    assert gone(handles, 0)
+    assert others
+    assert gone(others, 0)
 
 
 TRAINER = """
