@@ -180,8 +180,7 @@ def _write(job: Job, outcome: Outcome, curve: list[EpochStats], timing: dict[str
     for name, data in files.items():
         write_whole(job.folder / name, data)
     batches = sum(e.batches for e in curve)
-    pool = 2 * job.members if job.members else job.spec.datasets[_dataset(job)].train
-    members = pool // 2 if job.setting.seed % 2 == 0 else pool - pool // 2
+    members = job.members or job.spec.datasets[_dataset(job)].train // 2
     training: dict[str, float | int | str | None] = {"epochs": len(curve), "batches": batches}
     if batches:
         training["zero_gradient_share"] = sum(e.zero_gradients for e in curve) / batches

@@ -209,12 +209,9 @@ def _check_pool(benchmark: str, dataset: Dataset, training: Training, members: i
     most = dataset.train // 2
     if members is not None and members > most:
         raise UserError(f"--override members={members}: {benchmark} has room for {most}")
-    sizes = {members} if members is not None else {most, dataset.train - most}
-    for size in sizes:
-        if size % training.batch == 1:  # batch norm has no variance of one image
-            raise UserError(
-                f"{benchmark}: {size} members in batches of {training.batch} leave a last batch of one image"
-            )
+    size = members or most
+    if size % training.batch == 1:  # batch norm has no variance of one image
+        raise UserError(f"{benchmark}: {size} members in batches of {training.batch} leave a last batch of one image")
 
 
 def _digest(text: str) -> str:

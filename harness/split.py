@@ -87,15 +87,17 @@ def membership(key: bytes, seed: int, data_keys: Sequence[str]) -> NDArray[np.bo
     """Which examples are members under `seed`: bool [N], in the order of `data_keys` (hex).
 
     An example's value is HMAC-SHA256(key, "split:" + ⌊seed / 2⌋ + ":" + its data key). Under an even seed the ⌊N / 2⌋
-    examples of lowest value are members (equal values by position), under the odd seed after it all others, so the
-    two seeds are a complementary pair. Position matters only between equal data keys.
+    examples of lowest value are members (equal values by position), under the odd seed after it those of highest, so
+    the two seeds are a complementary pair. The middle one of an odd number is never a member: as many members under
+    every seed tell a candidate nothing. Position matters only between equal data keys.
     """
     prefix = f"split:{seed // 2}:"
     values = [hmac.digest(key, (prefix + data_key).encode(), "sha256") for data_key in data_keys]
     ranked = sorted(range(len(values)), key=values.__getitem__)
-    lower = np.zeros(len(values), dtype=np.bool_)
-    lower[ranked[: len(values) // 2]] = True
-    return lower if seed % 2 == 0 else ~lower
+    half = len(values) // 2
+    member = np.zeros(len(values), dtype=np.bool_)
+    member[ranked[:half] if seed % 2 == 0 else ranked[len(values) - half :]] = True
+    return member
 
 
 def run_seeds(key: bytes, seed: int) -> RunSeeds:
