@@ -18,7 +18,7 @@ TASK = "security-membership-inference-defense"
 DEADLINE = 200  # of a test on a busy machine
 OPTIONS = (
     "--protocol", "smoke", "--benchmark", "resnet20-digits", "--sandbox", "process", "--device", "cpu",
-    "--override", "epochs=30", "--override", "members=64",
+    "--override", "epochs=12", "--override", "members=64",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ class Ended:
         log = folder / "errors"
         with log.open("wb") as errors:
             process = subprocess.Popen(arguments, stderr=errors, stdout=subprocess.PIPE, process_group=0)
-            until(lambda: "seed 43: epoch 1/30" in log.read_text() or process.poll() is not None, "epoch 1 of seed 43")
+            until(lambda: "seed 43: epoch 1/12" in log.read_text() or process.poll() is not None, "epoch 1 of seed 43")
             self.processes = descendants(process.pid)
             os.killpg(process.pid, number)
             self.output, _ = process.communicate(timeout=DEADLINE)
@@ -66,6 +66,22 @@ class Ended:
         self.files = sorted(p for p in folder.rglob("*") if p.is_file())
         self.records = [json.loads(p.read_text()) for p in self.files if p.name == "record.json"]
         self.again = subprocess.run([*arguments, "--json", "--jobs", "2"], capture_output=True, text=True, check=False)
+
+
+def test_a_job_in_a_long_call_ends_with_its_driver(command: str, candidate: Any, tmp_path: Path) -> None:
+    """Neither the job nor the candidate, which never answers again, would notice by themselves before the deadline."""
+    submission = candidate("while epoch == 1:\n    pass\nreturn F.cross_entropy(logits, labels)")
+    arguments = [command, "run", TASK, "--submission", str(submission), *OPTIONS, "--runs", str(tmp_path / "runs")]
+    log = tmp_path / "errors"
+    with log.open("wb") as errors:
+        process = subprocess.Popen([*arguments, "--seed", "42"], stderr=errors, stdout=subprocess.DEVNULL)
+        until(lambda: "epoch 1/12" in log.read_text() or process.poll() is not None, "the first epoch")
+        processes = descendants(process.pid)
+        process.kill()
+        process.wait()
+    assert len(processes) >= 2
+    until(lambda: not any(map(alive, processes)), "all jobs and workers are gone")
+    assert not list(tmp_path.rglob("record.json"))
 
 
 @pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
