@@ -1,8 +1,10 @@
-"""The results table for a terminal: an entry's name, below it its lines, then the reasons; within 100 columns."""
+"""The results table for a terminal: an entry's name, below it its lines, then the reasons; from 80 columns on."""
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -10,55 +12,83 @@ from mlsbench.scoring.rows import MEAN_ROW, NOTE, Row, Sheet, cell, heading, num
 from mlsbench.scoring.text import clean
 
 _REASON_LIMIT = 200
+_INDENT = 2
 
 
 def rich_table(sheet: Sheet) -> Group:
-    """What a rich console prints. The seeds in a mean and those planned stand once a line, in the primary column."""
-    widths = _widths(sheet)
+    """What a rich console prints. The seeds in a mean and those planned stand once a line, in the primary column; where
+    a console is too narrow, the other metrics go without their intervals."""
     parts: list[RenderableType] = [Text(sheet.caption, style="bold")] if sheet.caption else []
-    parts.append(_heading(sheet, widths))
-    reasons = []
-    for group in sheet.groups:
-        parts += [_entry(group[0]), _lines(group, sheet, widths)]
-        reasons += [row for row in group if row.reason]
+    parts.append(_Body(sheet))
     if not sheet.groups:
         parts.append(Text("no entries", style="dim"))
     parts.append(Text(f"\n{NOTE}", style="dim"))
-    parts += [_reason(row) for row in reasons]
+    parts += [_reason(row) for group in sheet.groups for row in group if row.reason]
     parts += [Text(line, style="yellow") for line in sheet.left_out]
     return Group(*parts)
 
 
-def _cell(row: Row, sheet: Sheet, index: int) -> str:
-    column = sheet.plan.columns[index]
-    mean = row.means.get(column.name)
-    return cell(row, column) if column.primary or mean is None else number(mean)
+@dataclass(frozen=True)
+class _Body:
+    sheet: Sheet
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shape = _Shape(self.sheet, full=True)
+        if shape.width > options.max_width:
+            shape = _Shape(self.sheet, full=False)
+        yield _heading(self.sheet, shape)
+        for group in self.sheet.groups:
+            yield _entry(group[0])
+            yield _lines(group, self.sheet, shape)
 
 
-def _widths(sheet: Sheet) -> list[int]:
-    rows = [row for group in sheet.groups for row in group]
-    benchmark = max([len(MEAN_ROW), *(len(row.benchmark) for row in rows)])
-    columns = range(len(sheet.plan.columns))
-    return [
-        benchmark,
-        *(max([len(heading(sheet.plan.columns[i])), *(len(_cell(row, sheet, i)) for row in rows)]) for i in columns),
-    ]
+class _Shape:
+    """The widths of the columns: with all intervals and wide gaps (`full`), or without both."""
+
+    def __init__(self, sheet: Sheet, full: bool) -> None:
+        self.full, self.gap = full, 2 if full else 1
+        rows = [row for group in sheet.groups for row in group]
+        statuses = [line for row in rows for line in _status(row).split("\n")]
+        self.widths = [
+            max([len(MEAN_ROW), *(len(row.benchmark) for row in rows)]),
+            *(
+                max([*map(len, _title(sheet, i).split("\n")), *(len(self.cell(row, sheet, i)) for row in rows)])
+                for i in range(len(sheet.plan.columns))
+            ),
+            max([len("status"), *map(len, statuses)]),
+        ]
+        self.width = _INDENT + sum(self.widths) + self.gap * (len(self.widths))
+
+    def cell(self, row: Row, sheet: Sheet, index: int) -> str:
+        column = sheet.plan.columns[index]
+        mean = row.means.get(column.name)
+        if column.primary or mean is None:
+            return cell(row, column)
+        return number(mean) if self.full else f"{mean.mean:.3f}"
+
+    def grid(self) -> Table:
+        grid = Table.grid(padding=(0, self.gap, 0, 0))
+        grid.add_column(width=_INDENT)
+        grid.add_column(width=self.widths[0], overflow="fold")
+        for width in self.widths[1:-1]:
+            grid.add_column(width=width, justify="right", no_wrap=True)
+        grid.add_column(overflow="fold")
+        return grid
 
 
-def _grid(widths: list[int]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=2)
-    grid.add_column(width=widths[0], overflow="fold")
-    for width in widths[1:]:
-        grid.add_column(width=width, justify="right", no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid
+def _title(sheet: Sheet, index: int) -> str:
+    """A metric's heading on two lines where it has two words."""
+    return "\n".join(heading(sheet.plan.columns[index]).split(" ", 1))
 
 
-def _heading(sheet: Sheet, widths: list[int]) -> Table:
-    grid = _grid(widths)
-    titles = [Text(heading(column), style="bold") for column in sheet.plan.columns]
-    grid.add_row(Text(), Text(), *titles, Text("status", style="bold"))
+def _status(row: Row) -> str:
+    return row.status.replace("; ", "\n")
+
+
+def _heading(sheet: Sheet, shape: _Shape) -> Table:
+    grid = shape.grid()
+    titles = [Text(_title(sheet, i), style="bold") for i in range(len(sheet.plan.columns))]
+    grid.add_row(Text(), Text(), *titles, Text("\nstatus", style="bold"))
     return grid
 
 
@@ -70,15 +100,15 @@ def _entry(row: Row) -> Text:
     )
 
 
-def _lines(group: list[Row], sheet: Sheet, widths: list[int]) -> Table:
-    grid = _grid(widths)
+def _lines(group: list[Row], sheet: Sheet, shape: _Shape) -> Table:
+    grid = shape.grid()
     for row in group:
         base = "dim" if row.n is None else ""
         cells = [
-            Text(_cell(row, sheet, i), style="bold green" if column.name in row.best else base)
+            Text(shape.cell(row, sheet, i), style="bold green" if column.name in row.best else base)
             for i, column in enumerate(sheet.plan.columns)
         ]
-        status = Text(row.status.replace("; ", "\n"), style=base if row.status == "scored" else "red")
+        status = Text(_status(row), style=base if row.status == "scored" else "red")
         grid.add_row(Text(), Text(row.benchmark, style="italic" if row.benchmark == MEAN_ROW else base), *cells, status)
     return grid
 

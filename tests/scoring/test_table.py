@@ -69,6 +69,7 @@ def test_an_entry_has_a_line_a_benchmark_and_one_for_its_mean(make_entry: Callab
 def test_the_better_direction_is_shown(make_entry: Callable[..., Any], plan: Plan, format: Any) -> None:
     table = text(render(aggregate(make_entry("a", GOOD), plan), plan, format))
     signs = {"latex": (r"test acc $\uparrow$", r"mia auc $\downarrow$"), "csv": ("acc_mean", "auc_mean")}
+    signs["rich"] = ("acc ↑", "auc ↓")  # their titles stand on two lines
     signs["json"] = ('"direction": "max"', '"direction": "min"')
     assert all(sign in table for sign in signs.get(format, ("test acc ↑", "mia auc ↓")))
 
