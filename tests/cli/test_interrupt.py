@@ -48,6 +48,11 @@ def alive(process: int) -> bool:
         return False
 
 
+def heed_interrupts() -> None:
+    """What a shell does for a command in the foreground; the tests themselves may run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Ended:
     """A run of two seeds that got a signal in the training of the second, and the same command afterwards."""
 
@@ -56,7 +61,9 @@ class Ended:
         arguments = [command, "run", TASK, "--submission", str(submission), *OPTIONS, "--runs", str(folder / "runs")]
         log = folder / "errors"
         with log.open("wb") as errors:
-            process = subprocess.Popen(arguments, stderr=errors, stdout=subprocess.PIPE, process_group=0)
+            process = subprocess.Popen(
+                arguments, stderr=errors, stdout=subprocess.PIPE, process_group=0, preexec_fn=heed_interrupts
+            )
             until(lambda: "seed 43: epoch 1/12" in log.read_text() or process.poll() is not None, "epoch 1 of seed 43")
             self.processes = descendants(process.pid)
             os.killpg(process.pid, number)
