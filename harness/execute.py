@@ -28,7 +28,7 @@ from mlsbench.harness.trainer import CollapsedError, EpochStats, predict, train
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.lock import landlock_version
 from mlsbench.sandbox.session import Session
-from mlsbench.scoring.membership import accuracy, confidence, membership_auc, membership_metrics
+from mlsbench.scoring.membership import accuracy, confidence, confidence_order, membership_auc, membership_metrics
 from mlsbench.scoring.record import Record, Status, write_record, write_whole
 from mlsbench.scoring.verdict import judge
 
@@ -73,7 +73,7 @@ class Subject:
         }
         if np.isfinite(logits).all():
             scores = confidence(logits)
-            point["mia_auc"] = membership_auc(scores, self.member[index.numpy()])
+            point["mia_auc"] = membership_auc(confidence_order(logits), self.member[index.numpy()])
             point["privacy_gap"] = float(scores[:split].mean() - scores[split:].mean())
         return point
 
@@ -139,7 +139,7 @@ def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats]
         return Outcome("failed", f"failed in epoch {len(curve)}: {error}")
     except CollapsedError as error:
         session.close()
-        logits = np.nan_to_num(predict(subject.model, subject.test).numpy())
+        logits = predict(subject.model, subject.test).numpy()
         metrics = dict.fromkeys((m.name for m in job.spec.metrics), None) | {
             "test_acc": accuracy(logits, subject.test_labels.numpy())
         }
@@ -166,7 +166,7 @@ def _attack(job: Job, subject: Subject) -> Outcome:
         )
     else:
         metrics = dict.fromkeys((m.name for m in job.spec.metrics), None)
-        metrics["test_acc"] = accuracy(np.nan_to_num(test_logits), test_labels)
+        metrics["test_acc"] = accuracy(test_logits, test_labels)
         verdict = type(verdict)("collapsed", "collapsed: the trained model's logits are not finite")
     scores = io.BytesIO()
     np.savez(scores, train_logits=train_logits, test_logits=test_logits, member=subject.member)

@@ -45,6 +45,11 @@ ALLOWED = {
 }  # fmt: skip
 
 
+FIRST_ARGUMENT = 16  # offset in what the filter sees; its low word comes first on both machines
+LAST_CLOCK = 11  # CLOCK_TAI; a higher number is another process's CPU clock
+FUTEX = (0, 1, 3, 4, 5, 9, 10)  # wait, wake, requeue and their kin; not the ones that take a thread's number
+
+
 class LockError(Exception):
     """This system cannot lock a worker; the message says why."""
 
@@ -128,23 +133,34 @@ def _seccomp(libc: ctypes.CDLL) -> None:
     if machine not in ALLOWED:
         raise LockError(f"no system-call list for {machine}; there is one for {', '.join(ALLOWED)}")
     arch, calls = ALLOWED[machine]
-    program = bpf(arch, sorted(calls.values()))
+    program = bpf(arch, calls)
     code = ctypes.create_string_buffer(program, len(program))
     header = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(code)))
     _prctl(libc, PR_SET_SECCOMP, 2, ctypes.addressof(header))
 
 
-def bpf(arch: int, allowed: list[int]) -> bytes:
-    """The filter: another architecture's calls kill the process, calls outside `allowed` fail with EPERM."""
-    load, equal, answer = 0x20, 0x15, 0x06
+def bpf(arch: int, calls: dict[str, int]) -> bytes:
+    """The filter: another architecture's calls kill the process, those outside `calls` fail with EPERM, and so do
+    clocks of other processes and those operations on a futex that tell whether a thread exists."""
+    load, equal, above, mask, answer = 0x20, 0x15, 0x25, 0x54, 0x06
     kill, eperm, allow = 0x80000000, 0x00050000 | 1, 0x7FFF0000
 
     def op(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
         return struct.pack("<HBBI", code, true, false, value)
 
+    def guarded(call: int, check: list[bytes]) -> list[bytes]:
+        # `check` ends with an answer, so whoever comes past it still has the call's number loaded.
+        return [op(equal, call, 0, len(check)), *check]
+
+    clock = [op(load, FIRST_ARGUMENT), op(above, LAST_CLOCK, 0, 1), op(answer, eperm), op(answer, allow)]
+    known = [op(equal, operation, len(FUTEX) - i) for i, operation in enumerate(FUTEX)]
+    futex = [op(load, FIRST_ARGUMENT + 8), op(mask, 0x7F), *known, op(answer, eperm), op(answer, allow)]
+    guards = [g for c in ("clock_gettime", "clock_getres", "clock_nanosleep") for g in guarded(calls[c], clock)]
+    guards += guarded(calls["futex"], futex)
+    allowed = sorted(calls.values())
     tests = [op(equal, call, len(allowed) - i) for i, call in enumerate(allowed)]
     check_arch = [op(load, 4), op(equal, arch, 1), op(answer, kill)]
-    return b"".join([*check_arch, op(load, 0), *tests, op(answer, eperm), op(answer, allow)])
+    return b"".join([*check_arch, op(load, 0), *guards, *tests, op(answer, eperm), op(answer, allow)])
 
 
 def _prctl(libc: ctypes.CDLL, option: int, *values: int) -> None:

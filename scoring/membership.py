@@ -21,7 +21,7 @@ def membership_metrics(
     test_labels: int [M].
 
     - test_acc: share of test examples whose largest logit is at the label.
-    - mia_auc: `membership_auc` of the confidence, all members against all non-members.
+    - mia_auc: `membership_auc` of the confidence, by its exact order, all members against all non-members.
     - privacy_gap: mean confidence of members minus that of non-members.
     - privacy_score: `privacy_score(test_acc, mia_auc)`.
 
@@ -31,7 +31,7 @@ def membership_metrics(
     score = confidence(train_logits)
     members = _membership(score, member)
     test_acc = accuracy(test_logits, test_labels)
-    mia_auc = membership_auc(score, members)
+    mia_auc = membership_auc(confidence_order(train_logits), members)
     return {
         "test_acc": test_acc,
         "mia_auc": mia_auc,
@@ -49,6 +49,23 @@ def confidence(logits: ArrayLike) -> FloatArray:
     """Maximum softmax probability of each row of `logits` [N, K], in float64. ValueError if a logit is not finite."""
     z = _finite(logits)
     return np.asarray(1 / np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1), np.float64)
+
+
+def confidence_order(logits: ArrayLike) -> FloatArray:
+    """Scores of the rows of `logits` [N, K] in the order of their maximum softmax probability, without its rounding.
+
+    They are the log-odds of that probability: the largest logit minus the log-sum-exp of the others. A probability
+    is rounded to 1 once the logits are some 37 apart, and a loss that scales them up would hide behind ties of ours.
+    ValueError if a logit is not finite.
+    """
+    z = _finite(logits)
+    top = z.argmax(axis=1, keepdims=True)
+    others = z - np.take_along_axis(z, top, axis=1)
+    np.put_along_axis(others, top, -np.inf, axis=1)
+    second = others.max(axis=1, keepdims=True)
+    if z.shape[1] == 1:
+        return np.zeros(len(z))
+    return np.asarray(-second[:, 0] - np.log(np.exp(others - second).sum(axis=1)), np.float64)
 
 
 def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:

@@ -12,6 +12,7 @@ from mlsbench.scoring.rows import MEAN_ROW, NOTE, Row, Sheet, cell, heading, num
 from mlsbench.scoring.text import clean
 
 _REASON_LIMIT = 200
+_NAME_LIMIT = 50  # so that no name goes on in a next line, where it could look like one of the table
 _INDENT = 2
 
 
@@ -96,7 +97,12 @@ def _entry(row: Row) -> Text:
     rank = "–" if row.rank is None else str(row.rank)
     style = "dim" if row.n is None else ""
     return Text.assemble(
-        "\n", (f"{rank:>2}", style), "  ", (row.name, f"{style} cyan".strip()), "  ", (row.type, "dim")
+        "\n",
+        (f"{rank:>2}", style),
+        "  ",
+        (clean(row.name, _NAME_LIMIT), f"{style} cyan".strip()),
+        "  ",
+        (row.type, "dim"),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mlsbench.scoring import accuracy, confidence, membership_auc, membership_metrics, privacy_score
+from mlsbench.scoring.membership import confidence_order
 
 RNG = np.random.default_rng(0)
 
@@ -124,3 +125,21 @@ def test_scores_that_are_not_finite_are_an_error() -> None:
 def test_a_row_that_is_not_finite_counts_as_wrong_in_the_accuracy() -> None:
     values = np.array([[np.nan, 0], [0, 1], [1, 0], [np.inf, 0]], np.float32)
     assert accuracy(values, [0, 1, 0, 0]) == 0.5
+
+
+def test_scaling_logits_up_until_confidence_rounds_to_one_does_not_change_the_auc() -> None:
+    generator = np.random.default_rng(5)
+    logits = generator.normal(size=(400, 10)) * 2
+    member = np.arange(400) < 200
+    logits[member] *= 1.3
+    labels = logits.argmax(axis=1)
+    plain, scaled = (membership_metrics(z, member, z, labels)["mia_auc"] for z in (logits, logits * 1000))
+    assert (confidence(logits * 1000) == 1).mean() > 0.9
+    assert scaled == pytest.approx(membership_auc(confidence_order(logits * 1000), member))
+    assert abs(scaled - 0.5) > 0.05
+    assert abs(plain - 0.5) > 0.05
+
+
+def test_the_exact_order_is_that_of_confidence_where_confidence_is_not_rounded() -> None:
+    logits = np.random.default_rng(6).normal(size=(300, 7)) * 3
+    np.testing.assert_array_equal(confidence_order(logits).argsort(), confidence(logits).argsort())

@@ -80,6 +80,7 @@ def validate(
     Example: mlsbench validate security-membership-inference-defense --submission my_loss.py
     """
     from mlsbench.harness.plan import variant
+    from mlsbench.scoring.text import clean
     from mlsbench.tasks import get_task, read_submission
 
     folder = get_task(task)
@@ -89,4 +90,4 @@ def validate(
     from mlsbench.harness.check import check
 
     name = check(folder.spec, candidate, chosen, sandbox)
-    typer.echo(f"accepted: {submission} keeps the contract of {task} (tried in sandbox {name})")
+    typer.echo(f"accepted: {clean(str(submission), 200)} keeps the contract of {task} (tried in sandbox {name})")
