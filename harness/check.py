@@ -11,7 +11,7 @@ from mlsbench.harness.probe import probe
 from mlsbench.harness.session import open_session, sandbox_name
 from mlsbench.sandbox.channel import CandidateError, SandboxError
 from mlsbench.scoring.text import clean
-from mlsbench.tasks import Submission, SubmissionRejected, Task
+from mlsbench.tasks import Submission, SubmissionRejected, Task, author_lines
 
 
 def check(spec: Task, submission: Submission, variant: Variant, sandbox: str) -> str:
@@ -26,7 +26,7 @@ def check(spec: Task, submission: Submission, variant: Variant, sandbox: str) ->
             try:
                 probe(session, submission.text, classes, epochs)
             except CandidateError as error:
-                raise SubmissionRejected(clean(str(error), 500)) from None
+                raise SubmissionRejected(clean(author_lines(str(error), submission.shift), 500)) from None
             except SandboxError as error:
                 raise UserError(f"the sandbox {name} failed: {clean(str(error), 500)}") from None
     return name

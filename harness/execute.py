@@ -31,6 +31,7 @@ from mlsbench.sandbox.session import Session
 from mlsbench.scoring.membership import accuracy, confidence, confidence_order, membership_auc, membership_metrics
 from mlsbench.scoring.record import Record, Status, write_record, write_whole
 from mlsbench.scoring.verdict import judge
+from mlsbench.tasks import author_lines
 
 CURVE_EXAMPLES = 1000
 
@@ -89,7 +90,7 @@ def execute(job: Job, probe_session: Session, session: Session, report: Report, 
     try:
         probe(probe_session, job.text, job.spec.datasets[_dataset(job)].classes, job.training.epochs)
     except CandidateError as error:
-        outcome = Outcome("rejected", f"rejected: {error}")
+        outcome = Outcome("rejected", f"rejected: {author_lines(str(error), job.shift)}")
     else:
         probe_session.close()
         subject = prepare(job)
@@ -136,7 +137,7 @@ def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats]
             report(_news(curve, job.training.epochs))
         session.finish()
     except CandidateError as error:
-        return Outcome("failed", f"failed in epoch {len(curve)}: {error}")
+        return Outcome("failed", f"failed in epoch {len(curve)}: {author_lines(str(error), job.shift)}")
     except CollapsedError as error:
         session.close()
         logits = predict(subject.model, subject.test).numpy()

@@ -46,6 +46,7 @@ class Job(BaseModel):
     members: int | None
     submission: bytes
     text: str
+    shift: int = 0
     key: bytes
     device: str
     deterministic: bool
@@ -169,6 +170,7 @@ def plan(
                     members=chosen.members,
                     submission=submission.data,
                     text=submission.text,
+                    shift=submission.shift,
                     key=key.secret,
                     device=machine.device_kind,
                     deterministic=machine.deterministic,

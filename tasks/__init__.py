@@ -19,7 +19,7 @@ from mlsbench.tasks.spec import (
     Training,
     Validity,
 )
-from mlsbench.tasks.submission import Submission, SubmissionRejected, read_submission
+from mlsbench.tasks.submission import Submission, SubmissionRejected, author_lines, read_submission
 
 __all__ = [
     "Array",
@@ -39,6 +39,7 @@ __all__ = [
     "TaskFolder",
     "Training",
     "Validity",
+    "author_lines",
     "baseline_path",
     "get_task",
     "list_tasks",

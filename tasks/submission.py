@@ -10,6 +10,7 @@ import ast
 import errno
 import hashlib
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator
@@ -37,11 +38,15 @@ class SubmissionRejected(UserError):
 
 @dataclass(frozen=True)
 class Submission:
-    """What was read: the whole file's text as a worker runs it, the bytes as read and their hex SHA-256."""
+    """What was read: the whole file's text as a worker runs it, the bytes as read and their hex SHA-256.
+
+    `shift` is how far line numbers of `text` are above those of the author's file.
+    """
 
     text: str
     sha256: str
     data: bytes
+    shift: int = 0
 
 
 def read_submission(path: Path, task: TaskFolder) -> Submission:
@@ -60,7 +65,12 @@ def read_submission(path: Path, task: TaskFolder) -> Submission:
         _check_code(text, shift, contract)
     except SubmissionRejected as rejection:
         raise SubmissionRejected(rejection.reason, path) from None
-    return Submission(text, hashlib.sha256(data).hexdigest(), data)
+    return Submission(text, hashlib.sha256(data).hexdigest(), data, shift)
+
+
+def author_lines(report: str, shift: int) -> str:
+    """A worker's `report` with the line at its end as the author counts, see `Submission.shift`."""
+    return re.sub(r"\(line (\d{1,6})\)$", lambda line: f"(line {int(line[1]) - shift})", report)
 
 
 def _read_once(path: Path, name: str) -> bytes:

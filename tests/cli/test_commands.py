@@ -100,6 +100,15 @@ def test_validate_rejects_a_loss_that_breaks_the_contract_with_its_line(call: Ca
     assert errors == f"rejected: raised IndexError: list index out of range (line {line})\n"
 
 
+def test_the_line_of_an_error_is_that_of_the_authors_file_if_it_is_the_region_alone(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "region.py"
+    path.write_text(
+        "class MembershipDefense:\n    def compute_loss(self, logits, labels, epoch):\n        return [logits][1]\n"
+    )
+    status, _, errors = call("validate", TASK, "--submission", path, "--protocol", "smoke", "--sandbox", "process")
+    assert (status, errors) == (3, "rejected: raised IndexError: list index out of range (line 3)\n")
+
+
 def test_doctor_is_well_where_a_submission_can_run(mlsbench_run: Any, tmp_path: Path) -> None:
     done = mlsbench_run("doctor", MLSBENCH_DATA=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")

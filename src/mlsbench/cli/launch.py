@@ -15,7 +15,7 @@ from mlsbench.harness.device import devices
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, require_data, variant
 from mlsbench.harness.session import sandbox_name
-from mlsbench.harness.split import SplitKey, read_key
+from mlsbench.harness.split import PUBLIC, SplitKey, read_key
 from mlsbench.scoring import Column, Entry, Plan, Stored
 from mlsbench.scoring.record import RECORD_FILE
 from mlsbench.tasks import Submission, Task, TaskFolder
@@ -45,7 +45,7 @@ class Launch:
     def __init__(self, task: TaskFolder, options: Options) -> None:
         self.task, self.runs = task, options.runs
         self.variant: Variant = variant(task.spec, options.protocol, options.overrides)
-        self.benchmarks = _chosen("benchmark", options.benchmarks, self.variant.benchmarks)
+        self.benchmarks = chosen_of("benchmark", options.benchmarks, self.variant.benchmarks)
         if any(seed < 0 for seed in options.seeds):
             raise UserError("--seed: give a whole number, 0 or more")
         self.seeds = tuple(dict.fromkeys(options.seeds)) or self.variant.seeds
@@ -117,8 +117,14 @@ class Launch:
 
     def caption(self) -> str:
         """A line that says under which protocol and key the table's numbers were made."""
-        seeds = ", ".join(map(str, self.seeds))
-        return f"{self.task.spec.id}, protocol {self.variant.name}, split key {self.key.name[:12]}, seeds {seeds}"
+        return table_caption(self.task.spec.id, self.variant.name, self.key.digest, self.seeds)
+
+
+def table_caption(task: str, protocol: str, split_key: str | None, seeds: Sequence[int]) -> str:
+    """A line that says under which protocol and split key (its digest; None without records) numbers were made."""
+    names = {None: "", read_key(PUBLIC).digest: f", split key {PUBLIC}"}
+    key = names.get(split_key, f", split key {str(split_key)[:12]}…")
+    return f"{task}, protocol {protocol}{key}, seeds {', '.join(map(str, seeds))}"
 
 
 def columns(spec: Task) -> tuple[Column, ...]:
@@ -135,7 +141,8 @@ def exit_code(stored: Iterable[Stored]) -> int:
     return 1 if statuses - {"scored"} else 0
 
 
-def _chosen(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_of(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `known` that are asked for, all if none is. UserError, naming the option `what`, for any other."""
     for name in asked:
         if name not in known:
             raise UserError(f"--{what} {name}: this protocol has {', '.join(known)}")

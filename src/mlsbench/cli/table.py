@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mlsbench import UserError
 from mlsbench.cli import options
 
 
@@ -34,6 +35,7 @@ def table(
     compare: Annotated[
         tuple[str, str] | None, typer.Option(help="Two entries: paired differences over seeds instead of the table.")
     ] = None,
+    benchmark: options.Benchmarks = [],
     seed: options.Seeds = [],
     key: Annotated[
         str, typer.Option(help="Only records of this split key; the key of most records if not given.")
@@ -47,7 +49,7 @@ def table(
     """
     from rich.console import Console
 
-    from mlsbench.cli.launch import columns
+    from mlsbench.cli.launch import chosen_of, columns, table_caption
     from mlsbench.cli.run import published_rows
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
@@ -59,17 +61,20 @@ def table(
     chosen = variant(folder.spec, protocol, override)
     stored, problems = find_records(runs / task)
     digest = read_key(key).digest if key else None
-    plan = Plan(chosen.benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
+    benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
+    plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
     records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
     for problem in problems:
         typer.echo(f"warning: {problem}", err=True)
     if compare is not None:
+        if format_ is not Format.rich:
+            raise UserError("--compare has no --format: it prints lines")
         typer.echo("\n".join(comparison_lines(compare_entries(records, *compare, plan))))
         return
     if not stored:
         typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
     rows = published_rows(folder, folder.spec.default_protocol) if published else []
-    caption = f"{task}, protocol {chosen.name}, seeds {', '.join(map(str, plan.seeds))}"
+    caption = table_caption(task, chosen.name, records[0].setting.split_key if records else None, plan.seeds)
     text = render(aggregate(records, plan), plan, format_.value, published=rows, left_out=left_out, caption=caption)
     if isinstance(text, str):
         typer.echo(text, nl=not text.endswith("\n"))
