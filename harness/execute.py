@@ -30,7 +30,7 @@ from mlsbench.sandbox.lock import landlock_version
 from mlsbench.sandbox.session import Session
 from mlsbench.scoring.membership import accuracy, confidence, confidence_order, membership_auc, membership_metrics
 from mlsbench.scoring.record import Record, Status, write_record, write_whole
-from mlsbench.scoring.verdict import judge
+from mlsbench.scoring.verdict import Verdict, judge
 from mlsbench.tasks import author_lines
 
 CURVE_EXAMPLES = 1000
@@ -141,12 +141,16 @@ def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats]
     except CollapsedError as error:
         session.close()
         logits = predict(subject.model, subject.test).numpy()
-        metrics = dict.fromkeys((m.name for m in job.spec.metrics), None) | {
-            "test_acc": accuracy(logits, subject.test_labels.numpy())
-        }
-        return Outcome("collapsed", f"collapsed: {error}", metrics)
+        return Outcome("collapsed", f"collapsed: {error}", _broken_metrics(job, subject, logits))
     session.close()  # the candidate is gone before anybody measures
     return _attack(job, subject)
+
+
+def _broken_metrics(job: Job, subject: Subject, test_logits: Any) -> dict[str, float | None]:
+    """What is known of a model whose numbers are not finite: its test accuracy; all other metrics are null."""
+    metrics: dict[str, float | None] = dict.fromkeys((m.name for m in job.spec.metrics), None)
+    metrics["test_acc"] = accuracy(test_logits, subject.test_labels.numpy())
+    return metrics
 
 
 def _news(curve: list[EpochStats], epochs: int) -> dict[str, float]:
@@ -166,9 +170,8 @@ def _attack(job: Job, subject: Subject) -> Outcome:
             membership_metrics(train_logits, subject.member, test_logits, test_labels)
         )
     else:
-        metrics = dict.fromkeys((m.name for m in job.spec.metrics), None)
-        metrics["test_acc"] = accuracy(test_logits, test_labels)
-        verdict = type(verdict)("collapsed", "collapsed: the trained model's logits are not finite")
+        metrics = _broken_metrics(job, subject, test_logits)
+        verdict = Verdict("collapsed", "collapsed: the trained model's logits are not finite")
     scores = io.BytesIO()
     np.savez(scores, train_logits=train_logits, test_logits=test_logits, member=subject.member)
     weights = save({k: v.detach().cpu().contiguous() for k, v in subject.model.state_dict().items()})

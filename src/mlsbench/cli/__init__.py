@@ -23,7 +23,7 @@ for module in (tasks, run, table, doctor):
     module.add(app)
 app.add_typer(data.app, name="data")
 
-USAGE, REJECTED, INTERRUPTED = 2, 3, 130
+USAGE, REJECTED = 2, 3
 
 
 @app.callback(invoke_without_command=True)

@@ -88,8 +88,8 @@ class Launch:
             if seconds > LONG_SECONDS:
                 raise UserError(
                     f"there is no GPU here, and protocol {self.variant.name} would take about {_duration(seconds)} on "
-                    f"this CPU. Try --protocol smoke, fewer --benchmark and --seed, or --override epochs=N and "
-                    f"members=M; --device cpu goes on regardless."
+                    f"this CPU. Try --protocol smoke, fewer --benchmark and --seed, or --override epochs=N "
+                    f"--override members=M; --device cpu goes on regardless."
                 )
         require_data(waiting)  # after the estimate: nobody shall download data for what cannot be
         return jobs
