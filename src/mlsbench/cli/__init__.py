@@ -8,7 +8,7 @@ from io import TextIOWrapper
 import typer
 
 from mlsbench import UserError, __version__
-from mlsbench.cli import data, doctor, run, table, tasks
+from mlsbench.cli import data, doctor, image, run, table, tasks
 
 app = typer.Typer(
     help="Grade training losses, and the agents that write them, on privacy against membership inference.\n\n"
@@ -22,6 +22,7 @@ app = typer.Typer(
 for module in (tasks, run, table, doctor):
     module.add(app)
 app.add_typer(data.app, name="data")
+app.add_typer(image.app, name="image")
 
 USAGE, REJECTED = 2, 3
 
