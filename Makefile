@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TASK := security-membership-inference-defense
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-docker image lint clean
 
 # Installs the project with everything that it needs (torch among it, several GB) into $(VENV), once.
 $(VENV)/ready: pyproject.toml
@@ -14,8 +14,15 @@ $(VENV)/ready: pyproject.toml
 demo: $(VENV)/ready  ## set up, train three small models with one baseline, print the table
 	$(BIN)/mlsbench baselines $(TASK) --protocol smoke --only erm --seed 42
 
-test: $(VENV)/ready  ## set up and run all tests
+test: $(VENV)/ready  ## set up and run all tests that need no Docker engine
 	$(BIN)/python -m pytest
+
+image: $(VENV)/ready  ## build the image of the Docker sandbox, perhaps with BASE=image and NETWORK=name
+	$(BIN)/mlsbench image build $(if $(BASE),--base $(BASE)) $(if $(NETWORK),--network $(NETWORK))
+
+test-docker: $(VENV)/ready  ## run the tests that need a Docker engine, after building the image if it is not this code's
+	$(BIN)/mlsbench image check || $(MAKE) image
+	$(BIN)/python -m pytest -m docker
 
 lint: $(VENV)/ready  ## style, types and import rules
 	$(BIN)/ruff check .

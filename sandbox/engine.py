@@ -45,6 +45,7 @@ MEANINGS = (
         "Docker cannot reach {0}: check the network, or name a base that this machine has by "
         "`mlsbench image build --base`",
     ),
+    (r"the command .* returned a non-zero code: (\d+)", "one of its steps ended with status {0}"),
     (r"no such image: ([^\s\")]+)", "Docker has no image {0}; run: mlsbench image build"),
 )
 

@@ -165,34 +165,36 @@ def _lines(event: dict[str, Any]) -> list[str]:
     return [line for line in (part.rstrip() for part in event.get("stream", "").splitlines()) if line]
 
 
-def inspect(client: DockerClient) -> State:
-    """Whether the engine has this package's image, by its labels. Raises EngineError."""
-    image = _find(client, image_name())
+def inspect(client: DockerClient, name: str | None = None) -> State:
+    """Whether what has the image's name, or `name`, is this package's image by its labels. Raises EngineError."""
+    name = name or image_name()
+    image = _find(client, name)
     if image is None:
-        return State("missing", f"Docker has no image {image_name()}; run: {BUILD}")
+        return State("missing", f"Docker has no image {name}; run: {BUILD}")
     labels = image.labels
     if labels.get("mlsbench.version") != __version__ or labels.get("mlsbench.source") != source_digest():
         version = labels.get("mlsbench.version") or "unknown"
         what = "other files of the package" if version == __version__ else f"version {version}"
-        return State("of another version", f"the image {image_name()} was built from {what}; run: {BUILD}", image.id)
+        return State("of another version", f"the image {name} was built from {what}; run: {BUILD}", image.id)
     return State("fine", "", image.id, labels.get("mlsbench.torch", ""))
 
 
-def check(client: DockerClient) -> str:
+def check(client: DockerClient, name: str | None = None) -> str:
     """The version of torch that a container of the image imports, after comparing its files with the package's.
 
     Raises ImageError if the image is not this package's or does not work, EngineError if no container can run.
     """
-    state = inspect(client)
+    name = name or image_name()
+    state = inspect(client, name)
     if state.state != "fine":
         raise ImageError(state.problem)
     status, output = _run(client, state.image, ["python", "-c", PROBE])
     if status != 0:
         last = output.strip().splitlines()[-1:] or [f"exit status {status}"]
-        raise ImageError(f"the image {image_name()} does not work: {last[0]}; run: {BUILD}")
+        raise ImageError(f"the image {name} does not work: {last[0]}; run: {BUILD}")
     digest, torch = json.loads(output.splitlines()[-1])
     if digest != source_digest() or _public(torch) != state.torch:
-        raise ImageError(f"the image {image_name()} does not hold what its labels say; run: {BUILD}")
+        raise ImageError(f"the image {name} does not hold what its labels say; run: {BUILD}")
     return str(torch)
 
 
