@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
 import threading
 import time
@@ -17,15 +18,22 @@ from typing import Any
 from mlsbench import UserError
 from mlsbench.harness.plan import Job
 from mlsbench.harness.session import open_session
+from mlsbench.sandbox.backend import Backend
+from mlsbench.sandbox.delegate import Delegate
 
 Report = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
-    """Run the job that stands on standard input's first line. The process ends when standard input does."""
+    """Run the job that stands on standard input's first line. The process ends when standard input does.
+
+    With a folder as its argument the job runs in a container: whoever is at the other end of the standard streams
+    starts and ends workers, which come to that folder.
+    """
     started = time.monotonic()
     line = sys.stdin.buffer.readline()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(answers,), daemon=True).start()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints is no progress
 
@@ -33,23 +41,31 @@ def main() -> None:
         out.write(json.dumps(event) + "\n")
         out.flush()
 
+    def tell(wish: dict[str, Any]) -> None:
+        report({"wish": wish})
+
+    def ask(wish: dict[str, Any]) -> Any:
+        tell(wish)
+        return answers.get()
+
     job = Job.model_validate_json(line)
+    delegate = Delegate(job.setting.sandbox, Path(sys.argv[1]), tell, ask) if len(sys.argv) > 1 else None
     try:
-        run(job, report, started)
+        run(job, report, started, delegate)
     except UserError as error:
         report({"error": str(error)})
         raise SystemExit(2) from None
 
 
-def run(job: Job, report: Report, started: float) -> None:
-    """Run `job`; its record stands in its folder afterwards. `report` gets an event after each epoch.
+def run(job: Job, report: Report, started: float, delegate: Backend | None = None) -> None:
+    """Run `job` in its sandbox, or by `delegate`; its record stands in its folder afterwards.
 
-    Both workers start first and get ready while this process imports torch.
+    `report` gets an event after each epoch. Both workers start first and get ready while this process imports torch.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    log = free_name(job.folder / "worker.log")
-    opened = open_session(job.spec, job.setting.sandbox, log)
-    with open_session(job.spec, job.setting.sandbox, log) as probe_session, opened as session:
+    sandbox, log = delegate or job.setting.sandbox, free_name(job.folder / "worker.log")
+    opened = open_session(job.spec, sandbox, log)
+    with open_session(job.spec, sandbox, log) as probe_session, opened as session:
         from mlsbench.harness.execute import execute
 
         execute(job, probe_session, session, report, started)
@@ -65,10 +81,13 @@ def free_name(path: Path) -> Path:
     return path
 
 
-def _end_with_parent() -> None:
-    # The driver keeps our standard input open as long as it lives, however it dies.
-    while os.read(0, 1 << 16):
-        pass
+def _listen(answers: queue.SimpleQueue[Any]) -> None:
+    """Collect the answers to wishes. The driver keeps our standard input open as long as it lives, however it dies."""
+    rest = b""
+    while data := os.read(0, 1 << 16):  # not sys.stdin, whose lock would outlive this thread
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            answers.put(json.loads(line))
     os._exit(130)
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ from mlsbench import UserError
 from mlsbench.harness.claim import claimed
 from mlsbench.harness.job import free_name
 from mlsbench.harness.plan import Job
+from mlsbench.sandbox.choose import backend
 from mlsbench.scoring.record import RECORD_FILE, Record, Stored, read_record, write_record
 
 ATTEMPTS = 3  # of which all but the first answer to failures of ours, with the same seed
 USER_MISTAKE = 2  # exit status of a job
+STOP_SECONDS = 20  # for jobs to end by themselves: containers take a second or two
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,16 @@ class LocalEngine:
     def _stop(self) -> None:
         with self._lock:
             self._stopped = True
-            for process in self._running:
+            running = list(self._running)
+        for process in running:
+            assert process.stdin is not None
+            with contextlib.suppress(OSError):
+                process.stdin.close()  # which it takes as an order to end, with all that belongs to it
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(deadline - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
                 with contextlib.suppress(ProcessLookupError):  # it may have ended by itself this moment
                     os.killpg(process.pid, signal.SIGKILL)
 
@@ -137,7 +149,7 @@ class LocalEngine:
             # Its own session: Ctrl-C is for us, and the whole group can be ended. -P: nothing is imported from the
             # current folder, which may be one that an agent wrote.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mlsbench.harness.job"], env=environment, start_new_session=True,
+                [sys.executable, "-P", "-m", _module(job)], env=environment, start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             )  # fmt: skip
             self._running.add(process)
@@ -161,6 +173,13 @@ class LocalEngine:
                 listener(Event("epoch", job, event))
         process.wait()
         return mistake if process.returncode == USER_MISTAKE else None
+
+
+def _module(job: Job) -> str:
+    """What runs the job: itself, or who starts it in a container."""
+    sandbox = job.setting.sandbox
+    contained = sandbox != "inprocess" and backend(sandbox).holds_trainer
+    return "mlsbench.harness.supervisor" if contained else "mlsbench.harness.job"
 
 
 def _ending(status: int) -> str:

@@ -51,6 +51,7 @@ class Job(BaseModel):
     device: str
     deterministic: bool
     threads: int
+    runtime: str | None = None
     folder: Path
     data: Path
     attempt: int = 1
@@ -124,13 +125,18 @@ def _override(base: Variant, key: str, value: str) -> Variant:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how jobs run: resolved choices of sandbox, device and precision."""
+    """Where and how jobs run: resolved choices of sandbox, device and precision.
+
+    `torch` is the version in the sandbox, that of this process if it is empty; `runtime` is the containers'.
+    """
 
     sandbox: str
     device_kind: str
     precision: Literal["fp32", "bf16"]
     threads: int
     deterministic: bool = False
+    torch: str = ""
+    runtime: str | None = None
 
 
 def plan(
@@ -148,7 +154,8 @@ def plan(
 
     Raises UserError if a pool size does not fit.
     """
-    frozen, torch_version, jobs, data = frozen_digest(task), version("torch"), [], data_folder()
+    frozen, torch_version, data = frozen_digest(task), machine.torch or version("torch"), data_folder()
+    jobs = []
     for benchmark in benchmarks:
         training = chosen.trainings[benchmark]
         name = task.spec.benchmarks[benchmark].dataset
@@ -175,6 +182,7 @@ def plan(
                     device=machine.device_kind,
                     deterministic=machine.deterministic,
                     threads=machine.threads,
+                    runtime=machine.runtime,
                     folder=job_folder(runs, setting, entry).absolute(),
                     data=data,
                 )

@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlsbench import UserError
-from mlsbench.sandbox.backend import Limits
-from mlsbench.sandbox.choose import BACKENDS, UnavailableError, choose
+from mlsbench.sandbox.backend import Backend, Limits, installed_torch
+from mlsbench.sandbox.channel import SandboxError
+from mlsbench.sandbox.choose import UnavailableError, backend, choose
 from mlsbench.sandbox.frames import Array, Contract, Method
 from mlsbench.sandbox.session import Session, WorkerSession
 from mlsbench.tasks import Task
 
 
 @contextmanager
-def open_session(spec: Task, sandbox: str, log: Path) -> Iterator[Session]:
-    """A session in the sandbox of that name; its process tree is gone at the end."""
+def open_session(spec: Task, sandbox: str | Backend, log: Path) -> Iterator[Session]:
+    """A session in `sandbox`, a backend or the name of one; its process tree is gone at the end."""
     session: Session
     if sandbox == "inprocess":
         from mlsbench.sandbox.inprocess import (
@@ -25,8 +26,8 @@ def open_session(spec: Task, sandbox: str, log: Path) -> Iterator[Session]:
 
         session = InProcessSession(wire_contract(spec))
     else:
-        backend = next(b for b in BACKENDS if b.name == sandbox)
-        session = WorkerSession(backend, wire_contract(spec), _limits(spec), log)
+        chosen = backend(sandbox) if isinstance(sandbox, str) else sandbox
+        session = WorkerSession(chosen, wire_contract(spec), _limits(spec), log)
     try:
         yield session
     finally:
@@ -35,11 +36,20 @@ def open_session(spec: Task, sandbox: str, log: Path) -> Iterator[Session]:
 
 def sandbox_name(choice: str) -> str:
     """The sandbox that `choice` means here. Raises UserError if it does not work."""
+    return choose_sandbox(choice)[0]
+
+
+def choose_sandbox(choice: str, runtime: str | None = None) -> tuple[str, str]:
+    """The sandbox that `choice` means here, and the version of torch that jobs get in it.
+
+    Raises UserError if it does not work.
+    """
     if choice == "inprocess":
-        return choice
+        return choice, installed_torch()
     try:
-        return choose(choice).name
-    except UnavailableError as error:
+        chosen = choose(choice, runtime)
+        return chosen.name, chosen.torch()
+    except (UnavailableError, SandboxError) as error:
         raise UserError(f"no sandbox for the candidate: {error}") from None
 
 

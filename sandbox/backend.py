@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
+from mlsbench.sandbox.channel import BUFFER_BYTES
 from mlsbench.sandbox.frames import Contract
 
 # Nothing of the caller's environment; one thread, because two are slower on arrays of this size.
@@ -41,24 +45,35 @@ class Limits:
 class Tree(Protocol):
     """The processes of one worker."""
 
+    def connect(self, seconds: float) -> socket.socket:
+        """The trainer's end of the channel, which is the caller's to close. Raises SandboxError if the worker does not
+        come within `seconds`."""
+
     def kill(self) -> None:
-        """End all of them; returns when they are gone."""
+        """End all of them; returns when they are gone. Raises SandboxError if that cannot be known."""
 
     def ended(self) -> str:
-        """How the worker ended, in words; one that has closed its channel gets a second to end before it is killed."""
+        """How the worker ended, in words; one that has closed its channel gets a second to end before it is killed.
+
+        Raises SandboxError if it was not the worker that failed."""
 
 
 class Backend(Protocol):
-    """A way to run a worker."""
+    """A way to run a worker. What differs from one to another is said by the flags."""
 
     name: str
-    root: str  # where the worker finds the mlsbench package
+    namespaces: bool  # its workers see no processes, files or network of the host
+    capped: bool  # its workers' memory, processor and processes have limits from outside, too
+    holds_trainer: bool  # a whole job runs in it, not the candidate alone
 
     def unavailable(self) -> str | None:
         """None if a worker can run here, otherwise why not and what would help."""
 
-    def start(self, arguments: list[str], channel: int, log: BinaryIO) -> Tree:
-        """Start Python with PYTHON and `arguments` with the descriptor `channel` open and its output going to `log`."""
+    def torch(self) -> str:
+        """The version of torch that jobs get."""
+
+    def start(self, setup: str, log: io.FileIO) -> Tree:
+        """Start a worker with `worker_setup`'s text; its output goes to `log`, at the latest when it is killed."""
 
 
 def package_root() -> Path:
@@ -66,16 +81,33 @@ def package_root() -> Path:
     return Path(__file__).absolute().parent.parent.parent
 
 
-def worker_arguments(root: str, contract: Contract, limits: Limits, channel: int) -> list[str]:
-    """Arguments that make Python a worker with the package at `root`."""
+def installed_torch() -> str:
+    """The version of torch beside this package."""
+    return version("torch")
+
+
+def worker_setup(contract: Contract, limits: Limits) -> str:
+    """What a worker must know before it meets its candidate; nothing in it is secret."""
     setup = {
         "contract": contract.dumps(),
         "memory_bytes": limits.memory_bytes,
         "output_bytes": limits.log_bytes,
         "cpu_seconds": int(limits.job_seconds + limits.start_seconds) + 60,
     }
+    return json.dumps(setup)
+
+
+def worker_arguments(root: str, channel: str, setup: str) -> list[str]:
+    """Arguments that make Python a worker with the package at `root`; `channel` is a descriptor's number or a path."""
     code = f"import sys; sys.path.insert(0, {root!r}); from mlsbench.sandbox.worker import main; main()"
-    return ["-c", code, str(channel), json.dumps(setup)]
+    return ["-c", code, channel, setup]
+
+
+def channel_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a channel, the second for a worker to inherit."""
+    ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    return ours, theirs
 
 
 def trial_arguments(root: str) -> list[str]:

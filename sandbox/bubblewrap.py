@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from typing import BinaryIO
 
 from mlsbench.sandbox.backend import (
     ENVIRONMENT,
     PYTHON,
     Tree,
+    channel_pair,
     ending,
+    installed_torch,
     package_root,
     python_folders,
     trial,
     trial_arguments,
+    worker_arguments,
 )  # fmt: skip
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache")
@@ -30,8 +34,11 @@ class Namespace:
     """A worker in a PID namespace: when the namespace's first process is killed, the kernel ends all others before it
     lets the first be reaped, and bubblewrap ends after that."""
 
-    def __init__(self, process: subprocess.Popen[bytes], first: int | None) -> None:
-        self._process, self._first = process, first
+    def __init__(self, process: subprocess.Popen[bytes], first: int | None, channel: socket.socket) -> None:
+        self._process, self._first, self._channel = process, first, channel
+
+    def connect(self, seconds: float) -> socket.socket:
+        return self._channel
 
     def kill(self) -> None:
         if self._first is None:
@@ -46,6 +53,7 @@ class Namespace:
             os.close(self._first)
             self._first = None
         self._process.wait()
+        self._channel.close()
 
     def ended(self) -> str:
         return ending(self, self._process)
@@ -55,6 +63,7 @@ class Bubblewrap:
     """Workers in fresh namespaces: own processes, no network, read-only root, empty environment."""
 
     name = "bubblewrap"
+    namespaces, capped, holds_trainer = True, False, False
     root = "/mlsbench"
 
     def unavailable(self) -> str | None:
@@ -63,23 +72,29 @@ class Bubblewrap:
         reason = trial([*self._command(), sys.executable, *PYTHON, *trial_arguments(self.root)])
         return None if reason is None else f"bubblewrap cannot make its namespaces here: {reason}"
 
-    def start(self, arguments: list[str], channel: int, log: BinaryIO) -> Tree:
+    def torch(self) -> str:
+        return installed_torch()
+
+    def start(self, setup: str, log: io.FileIO) -> Tree:
+        ours, theirs = channel_pair()
         reader, writer = os.pipe()
-        command = [*self._command(), "--info-fd", str(writer), sys.executable, *PYTHON, *arguments]
+        worker = [sys.executable, *PYTHON, *worker_arguments(self.root, str(theirs.fileno()), setup)]
         try:
             process = subprocess.Popen(
-                command, env={}, cwd="/", pass_fds=[channel, writer], start_new_session=True,
+                [*self._command(), "--info-fd", str(writer), *worker],
+                env={}, cwd="/", pass_fds=[theirs.fileno(), writer], start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         finally:
             os.close(writer)
+            theirs.close()
         with open(reader, "rb") as info:
             told = info.read()
         try:
             first = os.pidfd_open(json.loads(told)["child-pid"])
         except (ValueError, KeyError, ProcessLookupError):
             first = None  # it failed before it had a child; `ended` tells
-        return Namespace(process, first)
+        return Namespace(process, first, ours)
 
     def _command(self) -> list[str]:
         package = package_root() / "mlsbench"

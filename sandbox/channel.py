@@ -23,6 +23,7 @@ from mlsbench.sandbox.frames import (
     error_text,
 )  # fmt: skip
 
+BUFFER_BYTES = 1 << 20  # room for a whole frame: neither side waits for the other in the middle of one
 SHORT = HEADER.size + ERROR_BYTES  # of an ERROR reply
 
 
@@ -48,8 +49,7 @@ class Channel:
         self._socket = sock
         self._methods = {m.name: (i, m) for i, m in enumerate(contract.methods)}
         self._layouts: dict[tuple[str, tuple[int, ...]], Layout] = {}
-        # Room for a whole frame on both sides: neither waits for the other in the middle of one.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
 
     def layout(self, method: str, dims: dict[str, int]) -> Layout:
         """The buffers for calls of `method` under `dims`, the same object each time."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Protocol
 
-from mlsbench.sandbox.backend import Backend, Limits, worker_arguments
+from mlsbench.sandbox.backend import Backend, Limits, worker_setup
 from mlsbench.sandbox.channel import CandidateError, Channel, SandboxError, WorkerClosedError
 from mlsbench.sandbox.frames import Contract, Layout
 
@@ -46,19 +45,16 @@ class WorkerSession:
 
     def __init__(self, backend: Backend, contract: Contract, limits: Limits, log: Path) -> None:
         self.name, self._limits, self._log = backend.name, limits, log
-        self._left = limits.job_seconds
-        ours, theirs = socket.socketpair()
-        self._channel = Channel(ours, contract)
+        self._left, self._contract = limits.job_seconds, contract
+        self._channel: Channel | None = None
         # In memory and the worker's own: from the size of a file that two workers write to, one could read what the
         # other has seen. The worker's lock caps it.
         self._output = io.FileIO(os.memfd_create("output"), "r+")
-        with theirs:
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            arguments = worker_arguments(backend.root, contract, limits, theirs.fileno())
-            self._tree = backend.start(arguments, theirs.fileno(), self._output)
+        self._tree = backend.start(worker_setup(contract, limits), self._output)
 
     def load(self, text: str) -> None:
         try:
+            self._channel = Channel(self._tree.connect(START_SECONDS), self._contract)
             self._channel.wait_ready(START_SECONDS)
             self._channel.finish()  # a worker that ended by now did so without the candidate
         except (SandboxError, CandidateError) as error:
@@ -69,25 +65,26 @@ class WorkerSession:
             raise self._closed(error) from None
 
     def layout(self, method: str, dims: dict[str, int]) -> Layout:
-        return self._channel.layout(method, dims)
+        return self._loaded.layout(method, dims)
 
     def call(self, layout: Layout) -> bool:
         if self._left <= 0:
             raise CandidateError(f"too slow: it used up its {self._limits.job_seconds:g} s for this job")
         started = time.monotonic()
         try:
-            return self._channel.call(layout, min(self._limits.call_seconds, self._left))
+            return self._loaded.call(layout, min(self._limits.call_seconds, self._left))
         except WorkerClosedError as error:
             raise self._closed(error) from None
         finally:
             self._left -= time.monotonic() - started
 
     def finish(self) -> None:
-        self._channel.finish()
+        self._loaded.finish()
 
     def close(self) -> None:
         self._tree.kill()
-        self._channel.close()
+        if self._channel is not None:
+            self._channel.close()
         if not self._output.closed:
             with self._output, open(self._log, "ab") as log:
                 log.write(os.pread(self._output.fileno(), self._limits.log_bytes, 0))
@@ -96,6 +93,11 @@ class WorkerSession:
     def seconds(self) -> float:
         """Time that calls have taken so far, the exchange included."""
         return self._limits.job_seconds - self._left
+
+    @property
+    def _loaded(self) -> Channel:
+        assert self._channel is not None, "a session answers once it is loaded"
+        return self._channel
 
     def _closed(self, error: WorkerClosedError) -> CandidateError:
         return CandidateError(f"{error}: it {self._tree.ended()}")

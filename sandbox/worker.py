@@ -1,7 +1,7 @@
 """The untrusted side: imports torch, locks itself, receives a candidate and answers calls until the channel closes.
 
-Started as `python -c "… main()" FD SETUP`, where SETUP is JSON: the contract and the limits. Nothing of the candidate
-is received before the lock is on.
+Started as `python -c "… main()" CHANNEL SETUP`: an inherited descriptor's number or a socket's path, and JSON with the
+contract and the limits. Nothing of the candidate is received before the lock is on.
 """
 
 from __future__ import annotations
@@ -37,7 +37,13 @@ SEED = 0x6D6C7362  # of the candidate's random numbers: a constant of the protoc
 def main() -> None:
     """Serve one candidate; returns when the trainer closes the channel."""
     gc.disable()  # a fifth of the import time; nothing here is garbage
-    descriptor, setup = int(sys.argv[1]), json.loads(sys.argv[2])
+    given, setup = sys.argv[1], json.loads(sys.argv[2])
+    if given.isdigit():
+        descriptor = int(given)
+    else:
+        from mlsbench.sandbox.meeting import meet
+
+        descriptor = meet(given)
     contract = Contract.loads(setup["contract"])
     # Plain read and write: the lock permits no socket calls, whose flags and addresses reach far into the kernel.
     channel = io.FileIO(descriptor, "r+")

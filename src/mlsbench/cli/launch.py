@@ -14,7 +14,7 @@ from mlsbench.cli.progress import JobProgress
 from mlsbench.harness.device import devices
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, require_data, variant
-from mlsbench.harness.session import sandbox_name
+from mlsbench.harness.session import choose_sandbox
 from mlsbench.harness.split import PUBLIC, SplitKey, read_key
 from mlsbench.scoring import Column, Entry, Plan, Stored
 from mlsbench.scoring.record import RECORD_FILE
@@ -32,6 +32,7 @@ class Options:
     seeds: Sequence[int]
     key: str
     sandbox: str
+    runtime: str | None
     device: str
     deterministic: bool
     jobs: int
@@ -57,12 +58,15 @@ class Launch:
         kind = self._devices[0].partition(":")[0]
         self._parallel = options.jobs or len(self._devices)
         precision = self.variant.precision
+        sandbox, torch = choose_sandbox(options.sandbox, options.runtime)
         self._machine = Machine(
-            sandbox=sandbox_name(options.sandbox),
+            sandbox=sandbox,
             device_kind=kind,
             precision=("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision,
             threads=max(1, _cores() // self._parallel),
             deterministic=options.deterministic,
+            torch=torch,
+            runtime=options.runtime,
         )
 
     def plan(self, entries: Iterable[tuple[Entry, Submission]]) -> list[Job]:

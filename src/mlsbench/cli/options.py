@@ -18,7 +18,10 @@ Key = Annotated[
     str, typer.Option(help='The split key: "public" for reproduction, or a file of 32 random bytes, mode 0600.')
 ]
 Sandbox = Annotated[
-    str, typer.Option(help="auto, bubblewrap, process, or inprocess (for debugging; never in a table).")
+    str, typer.Option(help="auto, docker, bubblewrap, process, or inprocess (for debugging; never in a table).")
+]
+Runtime = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A container runtime that Docker knows, such as runsc.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cuda or cpu.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits in every run on one GPU; slower.")]

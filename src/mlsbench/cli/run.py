@@ -43,6 +43,7 @@ def run(
     seed: options.Seeds = [],
     key: options.Key = "public",
     sandbox: options.Sandbox = "auto",
+    runtime: options.Runtime = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
     jobs: options.Jobs = 0,
@@ -64,7 +65,7 @@ def run(
     folder = get_task(task)
     candidate = read_submission(submission, folder)
     launch = Launch(
-        folder, Options(protocol, benchmark, seed, key, sandbox, device, deterministic, jobs, runs, override)
+        folder, Options(protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, jobs, runs, override)
     )
     _finish(launch, [(_entry(name or submission.resolve().stem, type_, candidate), candidate)], json_)
 
@@ -76,6 +77,7 @@ def baselines(
     seed: options.Seeds = [],
     key: options.Key = "public",
     sandbox: options.Sandbox = "auto",
+    runtime: options.Runtime = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
     jobs: options.Jobs = 0,
@@ -96,7 +98,7 @@ def baselines(
     if unknown := [n for n in only if n not in known]:
         raise UserError(f"--only {unknown[0]}: the baselines are {', '.join(known)}")
     launch = Launch(
-        folder, Options(protocol, benchmark, seed, key, sandbox, device, deterministic, jobs, runs, override)
+        folder, Options(protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, jobs, runs, override)
     )
     entries = []
     for baseline in dict.fromkeys(only or known):

@@ -1,0 +1,154 @@
+"""The process beside a job in containers: starts the trainer's, and workers' when it asks, and sees all of them off.
+
+To the engine of jobs it is what `mlsbench.harness.job` is: it takes the same job on standard input, ends when that
+ends, and passes on the trainer's news, standard error and exit status. Exit status 3 means that the Docker engine, or
+something else between us and the trainer, failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from mlsbench.harness.plan import Job
+from mlsbench.sandbox.channel import SandboxError
+from mlsbench.sandbox.container import Container, make_folder
+from mlsbench.sandbox.docker import Docker, Trainer, end_worker
+from mlsbench.sandbox.engine import EngineError
+from mlsbench.sandbox.image import ImageError
+
+ENGINE_FAILED, STOPPED, MISTAKE = 3, 130, 2
+ENGINE_SECONDS = 60  # that an engine has to come back before a job begins
+JOB, DATA, CHANNELS = "/job", "/data", "/channels"
+PASSED_ON = ("GOMP_SPINCOUNT", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
+
+
+def main() -> None:
+    """Run the job that stands on standard input's first line, in containers; exits with the trainer's status."""
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno())
+    signal.signal(signal.SIGTERM, lambda *_: None)  # heard through the descriptor, between two calls of the engine
+    job = Job.model_validate_json(sys.stdin.buffer.readline())
+    try:
+        status = Supervisor(job).run(woken)
+    except ImageError as error:
+        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
+        status = MISTAKE
+    except SandboxError as error:
+        sys.stderr.write(f"{error}\n")
+        status = ENGINE_FAILED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # a thread may still wait for the end of standard input
+
+
+class Supervisor:
+    """One job's containers."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._docker = Docker(job.runtime)
+        self._workers: dict[int, Container] = {}
+        self._stopped = threading.Event()
+
+    def run(self, woken: socket.socket) -> int:
+        """Run the job; its exit status. Nothing of it is left afterwards. Raises EngineError or ImageError."""
+        self._wait_for_engine()
+        self._folder = make_folder()
+        try:
+            trainer = self._start_trainer()
+            try:
+                threading.Thread(target=self._stop_with_parent, args=(woken, trainer), daemon=True).start()
+                return self._follow(trainer)
+            finally:
+                self._remove_all(trainer)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait_for_engine(self) -> None:
+        """An earlier attempt may have ended with the engine, which is perhaps starting again."""
+        deadline = time.monotonic() + (ENGINE_SECONDS if self._job.attempt > 1 else 0)
+        while True:
+            try:
+                self._docker.sweep()
+                return
+            except EngineError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    def _start_trainer(self) -> Trainer:
+        job = self._job
+        device, _, number = job.device.partition(":")
+        folders = {JOB: (job.folder, "rw"), CHANNELS: (self._folder, "rw")}
+        if job.data.is_dir():
+            folders[DATA] = (job.data, "ro")
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        inside = {"folder": Path(JOB), "data": Path(DATA), "device": device if device == "cpu" else f"{device}:0"}
+        trainer = self._docker.start_trainer(
+            ["-m", "mlsbench.harness.job", CHANNELS], environment, gpu_name(int(number)) if number else None, folders
+        )
+        trainer.send(job.model_copy(update=inside).model_dump_json().encode() + b"\n")
+        return trainer
+
+    def _follow(self, trainer: Trainer) -> int:
+        """Grant the trainer's wishes and pass on its news until it ends; its exit status."""
+        for line in trainer.lines(sys.stderr.buffer):
+            event = json.loads(line)
+            if "wish" in event:
+                self._grant(event["wish"], trainer)
+            else:
+                sys.stdout.buffer.write(line + b"\n")
+                sys.stdout.buffer.flush()
+        if self._stopped.is_set():
+            return STOPPED
+        state = trainer.container.wait(ENGINE_SECONDS)
+        if state.running or state.status > 128:
+            what = "was left running" if state.running else state.ending()
+            raise EngineError(f"the trainer's container {what}")
+        return state.status
+
+    def _grant(self, wish: dict[str, Any], trainer: Trainer) -> None:
+        if "start" in wish:
+            number = int(wish["start"])
+            self._workers[number] = self._docker.start_worker(self._folder / str(number), wish["setup"])
+            return  # the trainer goes on meanwhile and waits for no answer
+        if "running" in wish:
+            answer: bool | str = self._workers[int(wish["running"])].state().running
+        else:
+            answer = end_worker(self._workers.pop(int(wish["end"])), float(wish["patience"]))
+        trainer.send(json.dumps(answer).encode() + b"\n")
+
+    def _stop_with_parent(self, woken: socket.socket, trainer: Trainer) -> None:
+        """When standard input ends or somebody wants us to go, end the trainer: `_follow` ends with it."""
+        select.select([sys.stdin.fileno(), woken.fileno()], [], [])
+        self._stopped.set()
+        trainer.hang_up()
+
+    def _remove_all(self, trainer: Trainer) -> None:
+        """Remove every container, though the removal of another one fails."""
+        with contextlib.ExitStack() as stack:
+            for worker in self._workers.values():
+                stack.callback(worker.remove)
+            stack.callback(trainer.close)
+
+
+def gpu_name(number: int) -> str:
+    """What the engine calls the GPU that this process's CUDA calls by that number."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[number].strip() if visible else str(number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""How a worker that inherits nothing reaches its trainer: over a socket in a folder that both see."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mlsbench.sandbox.channel import BUFFER_BYTES, SandboxError
+
+NAME = "socket"
+
+
+class Meeting:
+    """The trainer's end: a socket that listens in a fresh folder, for one worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)  # the worker runs as somebody else; who may come near decides the folder above
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.settimeout(0.5)
+        descriptor = os.open(folder, os.O_PATH)
+        try:
+            self._listener.bind(f"/proc/self/fd/{descriptor}/{NAME}")  # a socket's own path has 107 bytes at most
+        finally:
+            os.close(descriptor)
+        (folder / NAME).chmod(0o666)
+        self._listener.listen(1)
+
+    def accept(self, seconds: float, running: Callable[[], bool]) -> tuple[socket.socket, io.FileIO | None]:
+        """The connected worker, and what it writes its output to. Raises SandboxError if none comes."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                connected = self._listener.accept()[0]
+                break
+            except TimeoutError:
+                if time.monotonic() > deadline or not running():
+                    raise SandboxError("the worker did not start: it never reached the channel") from None
+        self._listener.close()  # nobody else is waited for
+        connected.settimeout(max(deadline - time.monotonic(), 1))
+        _, descriptors, _, _ = socket.recv_fds(connected, 1, 1)
+        return connected, io.FileIO(descriptors[0], "r") if descriptors else None
+
+    def close(self) -> None:
+        """Remove the folder; calling it again does nothing."""
+        self._listener.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class MetTree:
+    """A worker that came to a meeting; `end(patience)` gives it that many seconds to end by itself, then ends and
+    removes it, and returns how it ended; `running()` tells whether it is still there."""
+
+    def __init__(
+        self, meeting: Meeting, log: io.FileIO, end: Callable[[float], str], running: Callable[[], bool]
+    ) -> None:
+        self._meeting, self._log, self._end, self._running = meeting, log, end, running
+        self._output: io.FileIO | None = None
+        self._ended: str | None = None
+
+    def connect(self, seconds: float) -> socket.socket:
+        connected, self._output = self._meeting.accept(seconds, self._running)
+        return connected
+
+    def kill(self) -> None:
+        self._finish(0)
+
+    def ended(self) -> str:
+        return self._finish(1)
+
+    def _finish(self, patience: float) -> str:
+        if self._ended is None:
+            try:
+                self._ended = self._end(patience)
+            finally:
+                self._meeting.close()
+            if self._output is not None:
+                with self._output as output:
+                    self._log.write(os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0))
+        return self._ended
+
+
+def meet(path: str) -> int:
+    """The worker's end: connect to the socket at `path`, hand over a file in memory that is our standard output and
+    error from then on, and return the connection's descriptor."""
+    with socket.socket(socket.AF_UNIX) as connected:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        connected.connect(path)
+        output = os.memfd_create("output")
+        try:
+            socket.send_fds(connected, [b"\0"], [output])
+        except OSError:  # a kernel of the runtime's own may not pass descriptors; the log is lost with it
+            connected.sendall(b"\0")
+        for standard in (1, 2):
+            os.dup2(output, standard)
+        os.close(output)
+        return connected.detach()
