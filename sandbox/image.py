@@ -28,6 +28,7 @@ BUILD = "mlsbench image build"
 LINKED = ("tasks", "scoring", "sandbox", "baselines", "harness")  # at the top of a checkout, beside src
 TASK_DATA = (".toml", ".md", ".py", ".csv")
 LAST_LINES = 20
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of what a step writes to standard error
 CHECK_SECONDS = 120  # torch is several GB and may come from a cold disk
 PROBE = (
     "import json, torch; from mlsbench.sandbox.image import source_digest;"
@@ -162,7 +163,8 @@ def build_from(
 def _lines(event: dict[str, Any]) -> list[str]:
     if "status" in event:
         return [": ".join(filter(None, (event.get("id"), event["status"])))]
-    return [line for line in (part.rstrip() for part in event.get("stream", "").splitlines()) if line]
+    text = COLOUR.sub("", event.get("stream", ""))
+    return [line for line in map(str.rstrip, text.splitlines()) if line]
 
 
 def inspect(client: DockerClient, name: str | None = None) -> State:
