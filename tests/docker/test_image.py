@@ -80,11 +80,16 @@ def test_a_change_of_code_reuses_the_dependencies(client: DockerClient, image: s
     assert layers(client, name)[dependencies:] != layers(client, image)[dependencies:]
 
 
-def test_a_build_replaces_what_the_image_was_and_leaves_nothing_of_it(client: DockerClient, image: str) -> None:
+def test_a_build_replaces_an_image_of_other_code(client: DockerClient, image: str) -> None:
+    list(build_from(client, dockerfile(f"FROM {image}\nLABEL mlsbench.source=other\n"), image_name(), {}))
+    other = client.images.get(image_name()).id
+    assert inspect(client).state == "of another version"
     command = [COMMAND, "image", "build", "--base", base(client, image), "--network", "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"{image_name()}: built\n")
-    assert not client.images.list(filters={"dangling": True, "label": [f"mlsbench.source={source_digest()}"]})
+    assert inspect(client).state == "fine"
+    with pytest.raises(ImageNotFound):
+        client.images.get(other)
 
 
 def test_there_is_no_compiler(client: DockerClient, image: str) -> None:
@@ -189,6 +194,7 @@ def test_a_failed_build_says_why(client: DockerClient, image: str, name: str) ->
 def test_the_command_shows_the_end_of_a_failed_build(client: DockerClient, image: str) -> None:
     command = [COMMAND, "image", "build", "--base", image, "--network", "none"]  # its user may not write to /opt
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    client.images.prune({"dangling": True, "label": f"mlsbench.source={source_digest()}"})  # the steps before
     assert done.returncode == 4
     assert "Permission denied" in done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"error: the image {image_name()} cannot be built: one of its steps")
