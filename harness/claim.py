@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from mlsbench import UserError
 from mlsbench.harness.plan import Job
@@ -38,3 +39,21 @@ def claimed(job: Job) -> Iterator[Job]:
             yield job.model_copy(update={"folder": folder})
             return
     raise UserError(f"another process is running {job.label} of this entry in {job.folder}; wait for it or end it")
+
+
+def remove_unfinished(runs: Path) -> int:
+    """Remove the half-written files that killed jobs left below `runs`, not those of jobs that are running.
+
+    Returns their number.
+    """
+    removed = 0
+    for path in runs.rglob(".lock"):
+        with open(path) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            for left in path.parent.glob(".*.tmp"):
+                left.unlink()
+                removed += 1
+    return removed

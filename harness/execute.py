@@ -217,6 +217,7 @@ def _environment(job: Job) -> dict[str, str | int | float | None]:
         "threads": job.threads,
         "deterministic": int(job.deterministic),
         "landlock": landlock_version(),
+        "runtime": job.runtime,
     }
 
 

@@ -21,6 +21,7 @@ from mlsbench import UserError
 from mlsbench.harness.claim import claimed
 from mlsbench.harness.job import free_name
 from mlsbench.harness.plan import Job
+from mlsbench.harness.remedies import remedied
 from mlsbench.sandbox.choose import backend
 from mlsbench.scoring.record import RECORD_FILE, Record, Stored, read_record, write_record
 
@@ -134,7 +135,7 @@ class LocalEngine:
         if process.returncode == 0:
             return None
         last = text.splitlines()[-1] if text else "it left no message"
-        return f"the job's process {_ending(process.returncode)}: {last}"
+        return f"the job's process {_ending(process.returncode)}: {remedied(last)}"
 
     def _start(self, job: Job, errors: Any) -> subprocess.Popen[bytes]:
         # Threads that spin long while they wait made two-thread training up to thirty times slower on a busy machine;

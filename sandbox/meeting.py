@@ -61,12 +61,14 @@ class MetTree:
         self, meeting: Meeting, log: io.FileIO, end: Callable[[float], str], running: Callable[[], bool]
     ) -> None:
         self._meeting, self._log, self._end, self._running = meeting, log, end, running
+        self._connected: socket.socket | None = None
         self._output: io.FileIO | None = None
         self._ended: str | None = None
 
     def connect(self, seconds: float) -> socket.socket:
-        connected, self._output = self._meeting.accept(seconds, self._running)
-        return connected
+        if self._connected is None:
+            self._connected, self._output = self._meeting.accept(seconds, self._running)
+        return self._connected
 
     def kill(self) -> None:
         self._finish(0)
@@ -80,6 +82,8 @@ class MetTree:
                 self._ended = self._end(patience)
             finally:
                 self._meeting.close()
+                if self._connected is not None:
+                    self._connected.close()
             if self._output is not None:
                 with self._output as output:
                     self._log.write(os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0))

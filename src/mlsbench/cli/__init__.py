@@ -8,7 +8,7 @@ from io import TextIOWrapper
 import typer
 
 from mlsbench import UserError, __version__
-from mlsbench.cli import data, doctor, image, run, table, tasks
+from mlsbench.cli import clean, data, doctor, image, run, table, tasks
 
 app = typer.Typer(
     help="Grade training losses, and the agents that write them, on privacy against membership inference.\n\n"
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tasks, run, table, doctor):
+for module in (tasks, run, table, doctor, clean):
     module.add(app)
 app.add_typer(data.app, name="data")
 app.add_typer(image.app, name="image")

@@ -83,9 +83,36 @@ def _sandbox() -> Iterator[Finding]:
         yield Finding(
             f"sandbox {backend.name}", reason is None, "works" if reason is None else "does not work", reason or ""
         )
+    yield from _docker()
     landlock = landlock_version()
     remedy = "Linux 5.13 or newer, with landlock among its security modules, adds a second wall around files"
     yield Finding("landlock", landlock > 0, f"version {landlock}" if landlock else "not in this kernel", remedy)
+
+
+def _docker() -> Iterator[Finding]:
+    """What else matters about an engine that can be reached."""
+    from mlsbench.harness.device import DRIVERS
+    from mlsbench.sandbox.channel import SandboxError
+    from mlsbench.sandbox.engine import connect, explain, explained
+
+    try:
+        with explained():
+            info = connect().info()
+    except SandboxError:
+        return  # the line of the sandbox says it
+    root = Path(info["DockerRootDir"])
+    try:
+        free = shutil.disk_usage(root).free / 1e9
+    except OSError:
+        pass  # not for this user to see
+    else:
+        yield Finding(
+            "disk for docker", free > ENOUGH_GB, f"{free:.0f} GB free in {root}", explain("no space left on device")
+        )
+    if any(Path(driver).exists() for driver in DRIVERS):
+        known = "nvidia" in (info.get("Runtimes") or {}) or bool(info.get("DiscoveredDevices"))
+        remedy = explain("could not select device driver")
+        yield Finding("docker gpu", known, "nvidia toolkit" if known else "no nvidia toolkit", remedy)
 
 
 def _data() -> Iterator[Finding]:
