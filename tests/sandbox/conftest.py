@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import shutil
-import socket
-import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from mlsbench.harness.session import wire_contract
 from mlsbench.sandbox.backend import Backend, Limits
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.choose import BACKENDS
+from mlsbench.sandbox.engine import connect
 from mlsbench.sandbox.frames import Contract
 from mlsbench.sandbox.session import WorkerSession
 from mlsbench.tasks import TaskFolder, get_task, read_submission
@@ -221,14 +220,17 @@ def descendants(process: int) -> list[int]:
     return found
 
 
+def first_process(session: WorkerSession) -> int:
+    """The process that the backend started for a session; for a container its first, which the engine knows."""
+    if session.name != "docker":
+        return int(session._tree._process.pid)  # type: ignore[attr-defined]
+    folder = str(session._tree._meeting._folder)  # type: ignore[attr-defined]
+    containers = [c.attrs for c in connect().containers.list()]
+    (found,) = [c for c in containers if folder in [mount["Source"] for mount in c["Mounts"]]]
+    return int(found["State"]["Pid"])
+
+
 @pytest.fixture(scope="session")
 def processes() -> Callable[[WorkerSession], list[int]]:
     """The processes of a session, the worker last."""
-
-    def of(session: WorkerSession) -> list[int]:
-        if session.name == "docker":  # the engine started the worker; the kernel knows who is at the channel's end
-            peer = session._channel._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            return descendants(struct.unpack("3i", peer)[0])
-        return descendants(session._tree._process.pid)  # type: ignore[attr-defined]
-
-    return of
+    return lambda session: descendants(first_process(session))

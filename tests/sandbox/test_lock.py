@@ -46,7 +46,7 @@ def test_the_worker_is_not_root(worker: Path) -> None:
     assert "0" not in users
     if os.geteuid() == 0:
         assert users == {str(lock.NOBODY)}
-        assert status(worker)["Groups"] == ""
+        assert set(status(worker)["Groups"].split()) <= {str(lock.NOBODY)}
 
 
 def test_the_worker_has_no_capability_and_can_gain_none(worker: Path) -> None:
@@ -95,13 +95,40 @@ def test_the_limits_are_in_force(worker: Path) -> None:
 
 
 @needs_root
-def test_bubblewrap_shows_python_and_nothing_of_the_user(worker: Path, workers: Workers) -> None:
-    if workers.backend.name != "bubblewrap":
-        pytest.skip("the process backend has the host's files, behind the lock")
-    assert {p.name for p in (worker / "root").iterdir()}.isdisjoint({"home", "mnt", "opt", "srv", "var", "run", "sys"})
-    assert {p.name for p in (worker / "root" / "mlsbench" / "mlsbench").iterdir()} == {"__init__.py", "sandbox"}
+def test_namespaces_of_its_own_surround_the_worker(worker: Path, workers: Workers) -> None:
+    if not workers.backend.namespaces:
+        pytest.skip("the process backend is in the host's, behind the lock")
     own = {name: os.readlink(worker / "ns" / name) for name in ("pid", "net", "ipc", "uts", "mnt")}
     assert all(link != os.readlink(f"/proc/self/ns/{name}") for name, link in own.items())
+
+
+@needs_root
+def test_a_root_of_its_own_is_read_only_and_shows_nothing_of_the_user(worker: Path, workers: Workers) -> None:
+    if not workers.backend.namespaces:
+        pytest.skip("the process backend has the host's files, behind the lock")
+    if workers.backend.name == "bubblewrap":
+        hidden = {"home", "mnt", "opt", "srv", "var", "run", "sys"}
+        assert {p.name for p in (worker / "root").iterdir()}.isdisjoint(hidden)
+        assert {p.name for p in (worker / "root" / "mlsbench" / "mlsbench").iterdir()} == {"__init__.py", "sandbox"}
+    mounts = [line.split() for line in (worker / "mounts").read_text().splitlines()]
+    assert next(m[3].split(",")[0] for m in mounts if m[1] == "/") == "ro"
+
+
+def limit_from_outside(worker: Path, controller: str, old: str, new: str) -> str:
+    """What the worker's control group says; `old` is its name in version 1, `new` in version 2."""
+    groups = [line.split(":", 2) for line in (worker / "cgroup").read_text().splitlines()]
+    for _, controllers, path in groups:
+        if controller in controllers.split(","):
+            return Path(f"/sys/fs/cgroup/{controller}{path}/{old}").read_text().strip()
+    return Path(f"/sys/fs/cgroup{groups[-1][2]}/{new}").read_text().strip()
+
+
+@needs_root
+def test_a_container_has_limits_from_outside(worker: Path, workers: Workers) -> None:
+    if not workers.backend.capped:
+        pytest.skip("nothing but the lock limits this worker")
+    assert int(limit_from_outside(worker, "memory", "memory.limit_in_bytes", "memory.max")) <= 2 << 30
+    assert int(limit_from_outside(worker, "pids", "pids.max", "pids.max")) <= 16
 
 
 EVERY_CALL = """

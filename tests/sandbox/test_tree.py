@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,15 @@ def gone(handles: list[int], seconds: float) -> bool:
     for handle in handles:
         os.close(handle)
     return not left
+
+
+def locked(process: int) -> bool:
+    """Whether a process is a worker that permits itself no other process any more."""
+    try:
+        limits = Path(f"/proc/{process}/limits").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.split()[:3] == ["Max", "processes", "0"] for line in limits)
 
 
 def test_the_whole_tree_is_gone_when_close_returns(
@@ -95,8 +105,8 @@ def test_a_worker_killed_before_the_candidate_came_is_our_failure(
     workers: Workers, processes: Processes, ready: bool
 ) -> None:
     session = workers.start()
-    if ready:
-        assert select.select([session._channel._socket], [], [], 60)[0]
+    while ready and not locked(processes(session)[-1]):
+        os.sched_yield()
     first = processes(session)[:2][-1]  # the worker, or the first process of its namespace
     handle = os.pidfd_open(first)
     os.kill(first, signal.SIGKILL)
@@ -149,6 +159,8 @@ threading.Event().wait()
 def test_a_trainer_that_is_killed_takes_its_worker_along(
     workers: Workers, tmp_path_factory: pytest.TempPathFactory, state: str
 ) -> None:
+    if workers.backend.name == "docker":
+        pytest.skip("a container of a process that was killed ends with the next call's sweep: see tests/docker")
     log = tmp_path_factory.mktemp("killed") / "log"
     arguments = [sys.executable, "-c", TRAINER, workers.backend.name, str(log), state]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as trainer:

@@ -171,7 +171,7 @@ import torch.nn.functional as F
 
 class MembershipDefense:
     def compute_loss(self, logits, labels, epoch):
-        kept = torch.zeros(SIZE, dtype=torch.uint8)
+        kept = torch.ones(SIZE, dtype=torch.uint8)
         return F.cross_entropy(logits, labels)
 """
 
@@ -180,3 +180,9 @@ def test_the_limit_on_memory_is_what_ends_an_allocation(said: Callable[..., str]
     text = f"SIZE = {limits.memory_bytes + (1 << 20)}\n{ALLOCATE}"
     assert said(text).startswith("out of memory")
     assert said(text, "limits") == "found nothing"
+
+
+def test_a_container_limits_memory_from_outside_too(workers: Workers, said: Callable[..., str]) -> None:
+    if not workers.backend.capped:
+        pytest.skip("nothing but the lock limits this worker")
+    assert said(f"SIZE = {2 << 30}\n{ALLOCATE}", "limits").endswith("it ran out of memory")
