@@ -20,7 +20,8 @@ from mlsbench.tasks import get_task
 TASK = "security-membership-inference-defense"
 FOLDER = get_task(TASK)
 COMMANDS = [("list",), ("show",), ("schema",), ("validate",), ("run",), ("baselines",), ("table",), ("doctor",),
-            ("data",), ("data", "prepare"), ("data", "status")]  # fmt: skip
+            ("data",), ("data", "prepare"), ("data", "status"),
+            ("image",), ("image", "build"), ("image", "check")]  # fmt: skip
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -44,7 +45,8 @@ def test_what_shows_text_imports_no_torch(words: tuple[str, ...]) -> None:
         "import sys; from mlsbench.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print([m for m in ('torch', 'torchvision', 'sklearn', 'scipy') if m in sys.modules], file=sys.stderr)"
+        "heavy = ('torch', 'torchvision', 'sklearn', 'scipy', 'docker')\n"
+        "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code, *words], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
