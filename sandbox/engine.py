@@ -128,11 +128,8 @@ def _unreachable(error: BaseException) -> str | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions behind `error`: requests keeps them among the arguments."""
-    seen, waiting = set(), [error]
-    while waiting:
-        cause = waiting.pop()
-        if id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            waiting += [e for e in (cause.__cause__, cause.__context__, *cause.args) if isinstance(e, BaseException)]
+    """The error and those that it came from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
