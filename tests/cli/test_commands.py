@@ -21,7 +21,7 @@ TASK = "security-membership-inference-defense"
 FOLDER = get_task(TASK)
 COMMANDS = [("list",), ("show",), ("schema",), ("validate",), ("run",), ("baselines",), ("table",), ("doctor",),
             ("data",), ("data", "prepare"), ("data", "status"),
-            ("image",), ("image", "build"), ("image", "check")]  # fmt: skip
+            ("image",), ("image", "build"), ("image", "check"), ("clean",)]  # fmt: skip
 
 Call = Callable[..., tuple[int, str, str]]
 
