@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from mlsbench import __version__
 from mlsbench.sandbox.backend import package_root
 from mlsbench.sandbox.channel import SandboxError
+from mlsbench.sandbox.container import Container
 from mlsbench.sandbox.engine import explain, explained
 
 if TYPE_CHECKING:
@@ -202,17 +203,16 @@ def check(client: DockerClient, name: str | None = None) -> str:
 
 def _run(client: DockerClient, image: str, command: list[str]) -> tuple[int, str]:
     """Exit status and output of `command` in a container without network, rights or a writable file."""
-    with explained():
-        container = client.containers.create(
-            image, command, network_mode="none", read_only=True, cap_drop=["ALL"], security_opt=["no-new-privileges"],
-            labels={"mlsbench.role": "check"},
-        )  # fmt: skip
-        try:
-            container.start()
-            status = container.wait(timeout=CHECK_SECONDS)["StatusCode"]
-            return status, container.logs().decode("utf-8", "replace")
-        finally:
-            container.remove(force=True)
+    host = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+    container = Container(client.api, "check", image, {"command": command}, host)
+    try:
+        container.start()
+        state = container.wait(CHECK_SECONDS)
+        if state.running:
+            raise ImageError(f"a container of the image {image_name()} did not end within {CHECK_SECONDS} s")
+        return state.status, container.output()
+    finally:
+        container.remove()
 
 
 def _find(client: DockerClient, name: str) -> Image | None:
