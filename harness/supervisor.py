@@ -23,12 +23,12 @@ from typing import Any
 from mlsbench.harness.plan import Job
 from mlsbench.sandbox.channel import SandboxError
 from mlsbench.sandbox.container import Container, make_folder
-from mlsbench.sandbox.docker import Docker, Trainer, end_worker
+from mlsbench.sandbox.docker import SETTLING_SECONDS, Docker, Trainer, end_worker
 from mlsbench.sandbox.engine import EngineError
 from mlsbench.sandbox.image import ImageError
 
 ENGINE_FAILED, STOPPED, MISTAKE = 3, 130, 2
-ENGINE_SECONDS = 60  # that an engine has to come back before a job begins
+ENGINE_SECONDS = 30  # that an engine has to come back before a job begins
 JOB, DATA, CHANNELS = "/job", "/data", "/channels"
 PASSED_ON = ("GOMP_SPINCOUNT", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
 
@@ -114,9 +114,11 @@ class Supervisor:
         if self._stopped.is_set():
             return STOPPED
         state = trainer.container.wait(ENGINE_SECONDS)
-        if state.running or state.status > 128:
-            what = "was left running" if state.running else state.ending()
-            raise EngineError(f"the trainer's container {what}")
+        if state.running:
+            raise EngineError("the trainer's container was left running")
+        if state.status > 128:
+            time.sleep(SETTLING_SECONDS)
+            raise EngineError(f"the trainer's container {trainer.container.state().ending()}")
         return state.status
 
     def _grant(self, wish: dict[str, Any], trainer: Trainer) -> None:
@@ -127,6 +129,7 @@ class Supervisor:
         if "running" in wish:
             answer: bool | str = self._workers[int(wish["running"])].state().running
         else:
+            # What ends worker and trainer at once, such as the engine's own end, leaves nobody to hear this answer.
             answer = end_worker(self._workers.pop(int(wish["end"])), float(wish["patience"]))
         trainer.send(json.dumps(answer).encode() + b"\n")
 

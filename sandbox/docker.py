@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -27,6 +28,7 @@ NOBODY = "65534:65534"
 CHANNEL = "/channel"
 WORKER_BYTES = 1 << 30  # of a worker's memory for Python, torch and what its limit does not count
 TRAINER_SHARED_BYTES = 1 << 30
+SETTLING_SECONDS = 1  # from a container's end until all that belongs to it is known
 LOG_BYTES = 1 << 16
 LOG: dict[str, Any] = {"Type": "json-file", "Config": {"max-size": str(LOG_BYTES), "max-file": "1"}}
 
@@ -178,13 +180,17 @@ class Trainer:
 
 
 def end_worker(container: Container, patience: float) -> str:
-    """End and remove a worker that gets `patience` seconds to end by itself; how it ended. Raises EngineError."""
+    """End and remove a worker that gets `patience` seconds to end by itself; how it ended.
+
+    Raises EngineError, also if the engine goes away in the next moment: it would have ended the worker.
+    """
     try:
         state = container.wait(patience) if patience else None
         if state is None or state.running:
             container.kill()
             return "was still running and was killed"
-        return state.ending()
+        time.sleep(SETTLING_SECONDS)
+        return container.state().ending()  # only now does the engine surely know whether memory ran out
     finally:
         container.remove()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -32,8 +34,9 @@ class Meeting:
         (folder / NAME).chmod(0o666)
         self._listener.listen(1)
 
-    def accept(self, seconds: float, running: Callable[[], bool]) -> tuple[socket.socket, io.FileIO | None]:
-        """The connected worker, and what it writes its output to. Raises SandboxError if none comes."""
+    def accept(self, seconds: float, running: Callable[[], bool]) -> tuple[socket.socket, list[io.FileIO]]:
+        """The connected worker; what it writes its output to, and what it lives no longer than. Raises SandboxError if
+        none comes. A runtime whose kernel passes no descriptors gives no files."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -44,8 +47,8 @@ class Meeting:
                     raise SandboxError("the worker did not start: it never reached the channel") from None
         self._listener.close()  # nobody else is waited for
         connected.settimeout(max(deadline - time.monotonic(), 1))
-        _, descriptors, _, _ = socket.recv_fds(connected, 1, 1)
-        return connected, io.FileIO(descriptors[0], "r") if descriptors else None
+        _, descriptors, _, _ = socket.recv_fds(connected, 1, 2)
+        return connected, [io.FileIO(descriptor, "r") for descriptor in descriptors]
 
     def close(self) -> None:
         """Remove the folder; calling it again does nothing."""
@@ -62,12 +65,12 @@ class MetTree:
     ) -> None:
         self._meeting, self._log, self._end, self._running = meeting, log, end, running
         self._connected: socket.socket | None = None
-        self._output: io.FileIO | None = None
+        self._files: list[io.FileIO] = []
         self._ended: str | None = None
 
     def connect(self, seconds: float) -> socket.socket:
         if self._connected is None:
-            self._connected, self._output = self._meeting.accept(seconds, self._running)
+            self._connected, self._files = self._meeting.accept(seconds, self._running)
         return self._connected
 
     def kill(self) -> None:
@@ -84,24 +87,31 @@ class MetTree:
                 self._meeting.close()
                 if self._connected is not None:
                     self._connected.close()
-            if self._output is not None:
-                with self._output as output:
-                    self._log.write(os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0))
+            for output in self._files[:1]:
+                self._log.write(os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0))
+            for file in self._files:
+                file.close()
         return self._ended
 
 
 def meet(path: str) -> int:
-    """The worker's end: connect to the socket at `path`, hand over a file in memory that is our standard output and
-    error from then on, and return the connection's descriptor."""
+    """The worker's end: connect to the socket at `path` and return the connection's descriptor. Handed over are a file
+    in memory, our standard output and error from then on, and a pipe, whose other end becomes our standard input: the
+    kernel kills us when the trainer is gone, although we should be in a loop that never looks at the channel."""
     with socket.socket(socket.AF_UNIX) as connected:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         connected.connect(path)
         output = os.memfd_create("output")
+        theirs, ours = os.pipe()
         try:
-            socket.send_fds(connected, [b"\0"], [output])
-        except OSError:  # a kernel of the runtime's own may not pass descriptors; the log is lost with it
+            fcntl.fcntl(ours, fcntl.F_SETOWN, os.getpid())
+            fcntl.fcntl(ours, fcntl.F_SETSIG, signal.SIGKILL)
+            fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC)
+            socket.send_fds(connected, [b"\0"], [output, theirs])
+        except OSError:  # a kernel of the runtime's own may do neither; the log is lost with it
             connected.sendall(b"\0")
-        for standard in (1, 2):
-            os.dup2(output, standard)
-        os.close(output)
+        for standard, descriptor in ((0, ours), (1, output), (2, output)):
+            os.dup2(descriptor, standard)
+        for descriptor in (output, theirs, ours):
+            os.close(descriptor)
         return connected.detach()

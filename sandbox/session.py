@@ -79,7 +79,10 @@ class WorkerSession:
             self._left -= time.monotonic() - started
 
     def finish(self) -> None:
-        self._loaded.finish()
+        try:
+            self._loaded.finish()
+        except WorkerClosedError as error:
+            raise self._closed(error) from None
 
     def close(self) -> None:
         self._tree.kill()
