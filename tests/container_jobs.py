@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
+from docker.errors import NotFound
 
 from mlsbench.harness.local import Event
 from mlsbench.harness.plan import Job, Machine, plan, variant
 from mlsbench.harness.split import read_key
 from mlsbench.sandbox.choose import backend
 from mlsbench.sandbox.container import FOLDER_PREFIX, OWNER, ROLE
+from mlsbench.sandbox.owner import identity
 from mlsbench.scoring.record import Entry
 from mlsbench.tasks import get_task, read_submission
 
@@ -148,20 +150,25 @@ def alive(process: int) -> bool:
         return False
 
 
-def containers(role: str | None = None) -> list[dict[str, Any]]:
-    """What the engine knows of each of our containers, or of those of one role."""
+def containers(role: str | None = None, own: bool = False) -> list[dict[str, Any]]:
+    """What the engine knows of each container of a command, or of those of one role.
+
+    Those that this process made, in which other tests' workers wait, are left out, or with `own` are the only ones.
+    """
     wanted = OWNER if role is None else f"{ROLE}={role}"
     with contextlib.closing(DockerClient.from_env()) as client:
         found = []
         for one in client.api.containers(all=True, filters={"label": wanted}):
-            with contextlib.suppress(Exception):  # gone meanwhile
-                found.append(client.api.inspect_container(one["Id"]))
+            if (one["Labels"][OWNER] == identity()) == own:
+                with contextlib.suppress(NotFound):  # removed meanwhile
+                    found.append(client.api.inspect_container(one["Id"]))
         return found
 
 
 def folders() -> list[Path]:
-    """The folders of channels on this machine."""
-    return sorted(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}{os.getuid()}.*"))
+    """The folders of channels on this machine, without those that this process made."""
+    found = sorted(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}{os.getuid()}.*"))
+    return [path for path in found if not path.name.startswith(f"{FOLDER_PREFIX}{identity()}-")]
 
 
 def files_of(record: Path) -> dict[str, bytes]:

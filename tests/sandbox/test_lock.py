@@ -67,11 +67,14 @@ def test_the_worker_is_the_first_to_go_when_memory_runs_out(worker: Path) -> Non
 
 
 @needs_root
-def test_only_the_standard_descriptors_and_the_channel_are_open(worker: Path) -> None:
+def test_only_the_standard_descriptors_and_the_channel_are_open(worker: Path, workers: Workers) -> None:
     links = {int(entry.name): os.readlink(entry) for entry in (worker / "fd").iterdir()}
     kept = sorted(links)[3]
     assert sorted(links) == [0, 1, 2, kept]
-    assert links[0] == "/dev/null"
+    if workers.backend.name == "docker":  # a pipe to the trainer, which does not read it: the worker ends with it
+        assert links[0].startswith("pipe:")
+    else:
+        assert links[0] == "/dev/null"
     assert links[1] == links[2]
     assert links[1].startswith("/memfd:output")
     assert links[kept].startswith("socket:")
