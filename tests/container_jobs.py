@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from docker import DockerClient
 from docker.errors import NotFound
 
@@ -172,5 +173,8 @@ def folders() -> list[Path]:
 
 
 def files_of(record: Path) -> dict[str, bytes]:
-    """What stands beside a record and decides a table: weights and scores."""
-    return {name: (record.parent / name).read_bytes() for name in ("weights.safetensors", "scores.npz")}
+    """What stands beside a record and decides a table: weights and scores, the latter without their archive's frame,
+    which depends on the version of Python."""
+    with np.load(record.parent / "scores.npz") as scores:
+        arrays = {name: scores[name].tobytes() for name in scores.files}
+    return {"weights": (record.parent / "weights.safetensors").read_bytes(), **arrays}
