@@ -27,6 +27,7 @@ INTERPRETER = "/opt/venv/bin/python"
 NOBODY = "65534:65534"
 CHANNEL = "/channel"
 WORKER_BYTES = 1 << 30  # of a worker's memory for Python, torch and what its limit does not count
+RUNTIME_THREADS = 256  # of a runtime with a kernel of its own, such as gVisor, which count as the worker's
 TRAINER_SHARED_BYTES = 1 << 30
 SETTLING_SECONDS = 1  # from a container's end until all that belongs to it is known
 LOG_BYTES = 1 << 16
@@ -88,7 +89,8 @@ class Docker:
         ]  # fmt: skip
         host = {
             "read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "ipc_mode": "none",
-            "mem_limit": memory, "memswap_limit": memory, "pids_limit": 16, "nano_cpus": 10**9, **_cores(),
+            "mem_limit": memory, "memswap_limit": memory, "nano_cpus": 10**9, **_cores(),
+            "pids_limit": 16 if self.runtime is None else RUNTIME_THREADS,
             "ulimits": [Ulimit(name="nofile", soft=256, hard=256), Ulimit(name="core", soft=0, hard=0)],
             "tmpfs": {"/tmp": "size=1m,mode=1777,noexec,nosuid,nodev"}, "log_config": LOG, "runtime": self.runtime,
             "mounts": [Mount(CHANNEL, str(channel), type="bind", read_only=True)],

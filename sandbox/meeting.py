@@ -104,12 +104,13 @@ def meet(path: str) -> int:
         output = os.memfd_create("output")
         theirs, ours = os.pipe()
         try:
+            socket.send_fds(connected, [b"\0"], [output, theirs])
+        except OSError:  # a kernel of the runtime's own may pass none: no log then, and none but the engine ends us
+            connected.sendall(b"\0")
+        else:
             fcntl.fcntl(ours, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(ours, fcntl.F_SETSIG, signal.SIGKILL)
             fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC)
-            socket.send_fds(connected, [b"\0"], [output, theirs])
-        except OSError:  # a kernel of the runtime's own may do neither; the log is lost with it
-            connected.sendall(b"\0")
         for standard, descriptor in ((0, ours), (1, output), (2, output)):
             os.dup2(descriptor, standard)
         for descriptor in (output, theirs, ours):
