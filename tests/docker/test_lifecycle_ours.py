@@ -28,9 +28,12 @@ def test_a_killed_trainer_is_followed_by_another_which_finds_the_same(
 
     def kill(event: Event) -> None:
         if event.kind == "epoch" and event.job.attempt == 1 and event.data["epoch"] == 4:
-            for one in role.split(" and "):
-                (found,) = containers(one)
-                client.api.kill(found["Id"], "SIGTERM" if one == "worker" else "SIGKILL")
+            if role == "worker and trainer":
+                (worker,) = containers("worker")
+                client.api.kill(worker["Id"], "SIGTERM")
+                until(lambda: not any(one["State"]["Running"] for one in containers("worker")), "the worker's end")
+            (trainer,) = containers("trainer")
+            client.api.kill(trainer["Id"])
 
     heard = Heard(kill)
     (stored,) = LocalEngine(["cpu"], 1).run(small_jobs(tmp_path), heard)
