@@ -32,7 +32,7 @@ from mlsbench.harness.device import devices
 from mlsbench.harness.images import PADDING, Images
 from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Oracle
-from mlsbench.harness.session import open_session, sandbox_name
+from mlsbench.harness.session import choose_sandbox, open_session
 from mlsbench.harness.split import RunSeeds
 from mlsbench.harness.trainer import MOMENTUM, train
 from mlsbench.tasks import Dataset, Training, baseline_path, get_task, read_submission
@@ -80,7 +80,7 @@ def main() -> None:
 
     loops = {"plain PyTorch loop": _plain(model(), images, labels, dataset, training, bf16)}
     with tempfile.TemporaryDirectory() as folder:
-        strongest = sandbox_name("auto")
+        strongest = choose_sandbox("auto").name
         sessions = [open_session(task.spec, name, Path(folder) / "log") for name in ("inprocess", strongest)]
         with sessions[0] as inprocess, sessions[1] as isolated:
             for name, session in (("ours, in process", inprocess), (f"ours, {strongest}", isolated)):

@@ -21,14 +21,15 @@ from mlsbench.harness.session import open_session
 from mlsbench.sandbox.backend import Backend
 from mlsbench.sandbox.delegate import Delegate
 
+MACHINE_FAILED = 3  # exit status of what runs a job; the last line of its standard error says all there is to say
 Report = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
     """Run the job that stands on standard input's first line. The process ends when standard input does.
 
-    With a folder as its argument the job runs in a container: whoever is at the other end of the standard streams
-    starts and ends workers, which come to that folder.
+    With a folder and a mask of permissions, in octal, as its arguments the job runs in a container: whoever is at the
+    other end of the standard streams starts and ends workers, which come to that folder.
     """
     started = time.monotonic()
     line = sys.stdin.buffer.readline()
@@ -49,7 +50,10 @@ def main() -> None:
         return answers.get()
 
     job = Job.model_validate_json(line)
-    delegate = Delegate(job.setting.sandbox, Path(sys.argv[1]), tell, ask) if len(sys.argv) > 1 else None
+    delegate = None
+    if len(sys.argv) > 1:
+        os.umask(int(sys.argv[2], 8))
+        delegate = Delegate(job.setting.sandbox, Path(sys.argv[1]), tell, ask)
     try:
         run(job, report, started, delegate)
     except UserError as error:

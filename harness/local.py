@@ -19,7 +19,7 @@ from typing import Any
 
 from mlsbench import UserError
 from mlsbench.harness.claim import claimed
-from mlsbench.harness.job import free_name
+from mlsbench.harness.job import MACHINE_FAILED, free_name
 from mlsbench.harness.plan import Job
 from mlsbench.harness.remedies import remedied
 from mlsbench.sandbox.choose import backend
@@ -58,6 +58,7 @@ class LocalEngine:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
+        self._lasting: set[str] = set()  # reasons for which a job was given up: the next one need not find out again
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> list[Stored]:
         """Run `jobs`; returned are their records, in order. `listener` is called from several threads.
@@ -115,7 +116,11 @@ class LocalEngine:
                 return read_record(job.folder / RECORD_FILE)
             if self._stopped:
                 raise StoppedError
-            listener(Event("retry" if attempt < ATTEMPTS else "gave up", current, {"reason": reason}))
+            last = attempt == ATTEMPTS or reason in self._lasting
+            listener(Event("gave up" if last else "retry", current, {"reason": reason}))
+            if last:
+                break
+        self._lasting.add(str(reason))
         return _infra_failed(current, str(reason))
 
     def _attempt(self, job: Job, listener: Listener) -> str | None:
@@ -135,6 +140,8 @@ class LocalEngine:
         if process.returncode == 0:
             return None
         last = text.splitlines()[-1] if text else "it left no message"
+        if process.returncode == MACHINE_FAILED:
+            return last
         return f"the job's process {_ending(process.returncode)}: {remedied(last)}"
 
     def _start(self, job: Job, errors: Any) -> subprocess.Popen[bytes]:

@@ -89,9 +89,11 @@ class Variant:
 def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> Variant:
     """The protocol called `protocol` (the task's default if None), changed by `overrides` of the form key=value.
 
-    Legal keys are epochs, batch, members and precision. Raises UserError.
+    Legal keys are epochs, batch, members and precision. `protocol` may also be the name of such a variant, as in
+    smoke+epochs=3. Raises UserError.
     """
-    name = protocol or spec.default_protocol
+    name, *named = (protocol or spec.default_protocol).split("+")
+    overrides = (*named, *overrides)
     if name not in spec.protocols:
         raise UserError(f"there is no protocol {name!r}; choose one of {', '.join(spec.protocols)}")
     chosen = spec.protocols[name]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from mlsbench import UserError
+from mlsbench import MachineError
 from mlsbench.sandbox.backend import Backend, Limits, installed_torch
 from mlsbench.sandbox.channel import SandboxError
-from mlsbench.sandbox.choose import UnavailableError, backend, choose
+from mlsbench.sandbox.choose import backend, choose
 from mlsbench.sandbox.frames import Array, Contract, Method
+from mlsbench.sandbox.image import BUILD
 from mlsbench.sandbox.session import Session, WorkerSession
 from mlsbench.tasks import Task
 
@@ -34,23 +36,26 @@ def open_session(spec: Task, sandbox: str | Backend, log: Path) -> Iterator[Sess
         session.close()
 
 
-def sandbox_name(choice: str) -> str:
-    """The sandbox that `choice` means here. Raises UserError if it does not work."""
-    return choose_sandbox(choice)[0]
+class Sandbox(NamedTuple):
+    """What a choice of sandbox means here: its name, the version of torch in it, and what its user should know."""
+
+    name: str
+    torch: str
+    note: str = ""
 
 
-def choose_sandbox(choice: str, runtime: str | None = None) -> tuple[str, str]:
-    """The sandbox that `choice` means here, and the version of torch that jobs get in it.
-
-    Raises UserError if it does not work.
-    """
+def choose_sandbox(choice: str, runtime: str | None = None) -> Sandbox:
+    """The sandbox that `choice` means here. Raises UserError, or MachineError if it does not work."""
     if choice == "inprocess":
-        return choice, installed_torch()
+        return Sandbox(choice, installed_torch())
+    chosen, passed_over = choose(choice, runtime)
+    # An engine that is not there was not meant to be used; one without this package's image probably was.
+    ready = [reason for reason in passed_over if BUILD in reason]
+    note = f"sandbox {chosen.name}, because {'; '.join(ready)}" if ready else ""
     try:
-        chosen = choose(choice, runtime)
-        return chosen.name, chosen.torch()
-    except (UnavailableError, SandboxError) as error:
-        raise UserError(f"no sandbox for the candidate: {error}") from None
+        return Sandbox(chosen.name, chosen.torch(), note)
+    except SandboxError as error:
+        raise MachineError(f"sandbox {chosen.name}: {error}") from None
 
 
 def wire_contract(spec: Task) -> Contract:

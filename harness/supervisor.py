@@ -20,14 +20,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mlsbench.harness.job import MACHINE_FAILED
 from mlsbench.harness.plan import Job
 from mlsbench.sandbox.channel import SandboxError
 from mlsbench.sandbox.container import Container, make_folder
 from mlsbench.sandbox.docker import SETTLING_SECONDS, Docker, Trainer, end_worker
 from mlsbench.sandbox.engine import EngineError
-from mlsbench.sandbox.image import ImageError
 
-ENGINE_FAILED, STOPPED, MISTAKE = 3, 130, 2
+STOPPED = 130
 ENGINE_SECONDS = 30  # that an engine has to come back before a job begins
 JOB, DATA, CHANNELS = "/job", "/data", "/channels"
 PASSED_ON = ("GOMP_SPINCOUNT", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
@@ -42,12 +42,9 @@ def main() -> None:
     job = Job.model_validate_json(sys.stdin.buffer.readline())
     try:
         status = Supervisor(job).run(woken)
-    except ImageError as error:
-        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
-        status = MISTAKE
     except SandboxError as error:
         sys.stderr.write(f"{error}\n")
-        status = ENGINE_FAILED
+        status = MACHINE_FAILED
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # a thread may still wait for the end of standard input
@@ -96,9 +93,9 @@ class Supervisor:
             folders[DATA] = (job.data, "ro")
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         inside = {"folder": Path(JOB), "data": Path(DATA), "device": device if device == "cpu" else f"{device}:0"}
-        trainer = self._docker.start_trainer(
-            ["-m", "mlsbench.harness.job", CHANNELS], environment, gpu_name(int(number)) if number else None, folders
-        )
+        command = ["-m", "mlsbench.harness.job", CHANNELS, f"{_umask():o}"]
+        gpu = gpu_name(int(number)) if number else None
+        trainer = self._docker.start_trainer(command, environment, gpu, folders)
         trainer.send(job.model_copy(update=inside).model_dump_json().encode() + b"\n")
         return trainer
 
@@ -145,6 +142,13 @@ class Supervisor:
             for worker in self._workers.values():
                 stack.callback(worker.remove)
             stack.callback(trainer.close)
+
+
+def _umask() -> int:
+    """The mask of permissions that files of this process get, and those of the job shall get, too."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def gpu_name(number: int) -> str:

@@ -99,7 +99,9 @@ def worker_setup(contract: Contract, limits: Limits) -> str:
 
 def worker_arguments(root: str, channel: str, setup: str) -> list[str]:
     """Arguments that make Python a worker with the package at `root`; `channel` is a descriptor's number or a path."""
-    code = f"import sys; sys.path.insert(0, {root!r}); from mlsbench.sandbox.worker import main; main()"
+    # Without the interpreter's own end: what a candidate left for that is not run, and libraries complain of nothing.
+    end = "import os; os._exit(0)"
+    code = f"import sys; sys.path.insert(0, {root!r}); from mlsbench.sandbox.worker import main; main(); {end}"
     return ["-c", code, channel, setup]
 
 

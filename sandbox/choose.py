@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from mlsbench import MachineError, UserError
 from mlsbench.sandbox.backend import Backend
 from mlsbench.sandbox.bubblewrap import Bubblewrap
 from mlsbench.sandbox.docker import Docker
@@ -11,8 +14,11 @@ BACKENDS: tuple[Backend, ...] = (Docker(), Bubblewrap(), Process())  # the stron
 NAMES = ("auto", *(b.name for b in BACKENDS), "inprocess")
 
 
-class UnavailableError(Exception):
-    """No such backend works here; the message says why."""
+class Choice(NamedTuple):
+    """A backend that works, and why stronger ones do not, each in a sentence that begins with its name."""
+
+    backend: Backend
+    passed_over: tuple[str, ...] = ()
 
 
 def backend(name: str, runtime: str | None = None) -> Backend:
@@ -20,20 +26,22 @@ def backend(name: str, runtime: str | None = None) -> Backend:
     return Docker(runtime) if name == Docker.name else next(b for b in BACKENDS if b.name == name)
 
 
-def choose(name: str, runtime: str | None = None) -> Backend:
+def choose(name: str, runtime: str | None = None) -> Choice:
     """The backend `name`, or for "auto" the strongest that works, containers if there is a `runtime` for them.
 
-    Raises UnavailableError.
+    Raises UserError if there is no such backend, MachineError if it does not work here.
     """
+    if name not in NAMES:
+        raise UserError(f"there is no sandbox {name!r}; choose one of {', '.join(NAMES)}")
     if runtime is not None and name not in ("auto", Docker.name):
-        raise UnavailableError(f"--runtime {runtime} is for containers: add --sandbox docker")
+        raise UserError(f"--runtime {runtime} is for containers: add --sandbox docker")
     asked = Docker.name if runtime is not None else name
-    reasons = []
+    reasons: list[str] = []
     for found in BACKENDS:
         if asked in ("auto", found.name):
             chosen = backend(found.name, runtime)
             reason = chosen.unavailable()
             if reason is None:
-                return chosen
-            reasons.append(f"{chosen.name}: {reason}")
-    raise UnavailableError("; ".join(reasons) or f"there is no sandbox {name!r}; choose one of {', '.join(NAMES)}")
+                return Choice(chosen, tuple(reasons))
+            reasons.append(f"{chosen.name} does not work here: {reason}")
+    raise MachineError(f"sandbox {'; sandbox '.join(reasons)}")

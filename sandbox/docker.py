@@ -53,7 +53,7 @@ class Docker:
         except SandboxError as error:
             return str(error)
         if self.runtime is not None and self.runtime not in runtimes:
-            return f"Docker has no runtime named {self.runtime}, but {', '.join(sorted(runtimes))}"
+            return f"Docker has no runtime named {self.runtime}; it has {', '.join(sorted(runtimes))}"
         return state.problem or None
 
     def torch(self) -> str:

@@ -66,6 +66,10 @@ def connect(seconds: float = SECONDS) -> DockerClient:
     """
     from docker import DockerClient
 
+    if not re.match(r"(unix|tcp|ssh|https?|npipe|fd)://.", address()):
+        raise EngineError(
+            f"DOCKER_HOST={address()} is no address of an engine: unset it, or set it to unix:// and a socket's path"
+        )
     if not address().startswith("unix://"):
         raise EngineError(
             f"the Docker engine at {address()} cannot be used, because its containers would not see this machine's "
@@ -118,6 +122,8 @@ def _unreachable(error: BaseException) -> str | None:
             "give that right, which is as good as root's; a rootless engine needs no such right"
         )
     if any(isinstance(cause, FileNotFoundError | ConnectionRefusedError | NotADirectoryError) for cause in causes):
+        if address() != DEFAULT:
+            return f"no Docker engine runs at {address()}: start the one that DOCKER_HOST names, or unset that"
         return (
             f"no Docker engine runs at {address()}: start it (sudo systemctl start docker), or set DOCKER_HOST to "
             "unix:// and the path of its socket"

@@ -59,8 +59,8 @@ class State(NamedTuple):
 
 
 def image_name() -> str:
-    """The image of this version of the package."""
-    return f"mlsbench:{__version__}"
+    """The image of exactly these files of the package: people with other files share an engine without a quarrel."""
+    return f"mlsbench:{__version__}-{source_digest()[:12]}"
 
 
 def package_files(package: Path | None = None) -> dict[str, bytes]:
@@ -136,9 +136,26 @@ def build(client: DockerClient, base: str | None = None, network: str | None = N
     if base:
         arguments["BASE"] = base
     before = _find(client, image_name())
-    yield from build_from(client, context(files), image_name(), arguments, network)
+    try:
+        yield from build_from(client, context(files), image_name(), arguments, network)
+    except BuildError as error:
+        raise BuildError(_hinted(client, error, base), error.output) from None
     if before is not None:
         _remove_unused(client, before)
+
+
+def _hinted(client: DockerClient, error: BuildError, base: str | None) -> str:
+    """The message of a failed build, with what its output tells of the cause."""
+    output, message = "\n".join(error.output), str(error)
+    if re.search(r"name resolution|Network is unreachable|getaddrinfo", output):
+        return f"{message}: it could not reach the network; --network host gives it that of this machine"
+    if "ensurepip is not available" in output:
+        return f"{message}: the base {base} has no python3-venv"
+    if "status 127" in message:
+        return f"{message}: the base {base} has no python3, or it is not on its PATH"
+    if base and _find(client, base) is None:
+        return f"this machine has no image {base}: {message}"
+    return message
 
 
 def build_from(
@@ -173,13 +190,31 @@ def inspect(client: DockerClient, name: str | None = None) -> State:
     name = name or image_name()
     image = _find(client, name)
     if image is None:
-        return State("missing", f"Docker has no image {name}; run: {BUILD}")
+        return _without(client, name)
     labels = image.labels
     if labels.get("mlsbench.version") != __version__ or labels.get("mlsbench.source") != source_digest():
-        version = labels.get("mlsbench.version") or "unknown"
-        what = "other files of the package" if version == __version__ else f"version {version}"
+        version = labels.get("mlsbench.version") or "no known version"
+        what = "other files of the package" if version == __version__ else version
         return State("of another version", f"the image {name} was built from {what}; run: {BUILD}", image.id)
     return State("fine", "", image.id, labels.get("mlsbench.torch", ""))
+
+
+def _without(client: DockerClient, name: str) -> State:
+    """What to say when there is no image of that name, but perhaps others of the package."""
+    with explained():
+        others = client.images.list(filters={"label": "mlsbench.source"})
+    if not others:
+        return State("missing", f"Docker has no image {name}; run: {BUILD}")
+    base = others[0].labels.get("org.opencontainers.image.base.name", "")
+    option = "" if base in ("", _default_base()) else f" --base {base}"
+    problem = "Docker's images of mlsbench were built from other files of the package, as before a change of the code"
+    return State("of another version", f"{problem}; run: {BUILD}{option}")
+
+
+def _default_base() -> str:
+    """The base that the Dockerfile names."""
+    found = re.search(r"^ARG BASE=(\S+)", package_files()[DOCKERFILE].decode(), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def check(client: DockerClient, name: str | None = None) -> str:

@@ -5,3 +5,7 @@ __version__ = "0.1.0"
 
 class UserError(Exception):
     """A mistake or a missing thing that its user can mend; the message says what, where and how."""
+
+
+class MachineError(UserError):
+    """Nothing is wrong with what was asked for, but this machine, as it is, cannot do it."""

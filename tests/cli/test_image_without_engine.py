@@ -15,7 +15,9 @@ def test_no_engine(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     status, output, errors = call("image", verb)
     assert (status, output) == (4, "")
-    assert errors.startswith(f"error: no Docker engine runs at unix://{tmp_path}/docker.sock: start it")
+    assert errors.startswith(
+        f"error: no Docker engine runs at unix://{tmp_path}/docker.sock: start the one that DOCKER_HOST names"
+    )
     assert errors.count("\n") == 1
 
 

@@ -91,7 +91,9 @@ def test_a_job_in_a_long_call_ends_with_its_driver(command: str, candidate: Any,
     assert not list(tmp_path.rglob("record.json"))
 
 
-@pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
+@pytest.fixture(
+    scope="module", params=[signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "term", "kill-9"]
+)
 def ended(request: Any, command: str, candidate: Any, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     submission = candidate("return F.cross_entropy(logits, labels)")
     return Ended(command, submission, tmp_path_factory.mktemp("ended"), request.param)

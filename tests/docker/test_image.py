@@ -81,6 +81,7 @@ def test_a_change_of_code_reuses_the_dependencies(client: DockerClient, image: s
 
 
 def test_a_build_replaces_an_image_of_other_code(client: DockerClient, image: str) -> None:
+    """Nobody else's: the name holds the digest of the code."""
     list(build_from(client, dockerfile(f"FROM {image}\nLABEL mlsbench.source=other\n"), image_name(), {}))
     other = client.images.get(image_name()).id
     assert inspect(client).state == "of another version"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ def whole_job(folder: Path, sandbox: str, runtime: str | None = None) -> Job:
 
 @pytest.fixture(scope="module")
 def contained(image: str, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    mask = os.umask(0o027)  # not a container's own
     (stored,) = LocalEngine(["cpu"], 1).run([whole_job(tmp_path_factory.mktemp("docker"), "docker")], Heard())
+    os.umask(mask)
     return stored
 
 
@@ -81,3 +84,8 @@ def test_other_runtimes_give_the_same(client: DockerClient, contained: Stored, t
         assert (stored.record.status, stored.record.environment["runtime"]) == ("scored", runtime)
         assert stored.record.metrics == contained.record.metrics
         assert files_of(stored.path) == files_of(contained.path)
+
+
+def test_files_have_the_permissions_that_the_users_mask_leaves(contained: Stored) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in contained.path.parent.iterdir() if path.suffix}
+    assert set(modes.values()) == {0o640}

@@ -21,7 +21,7 @@ def test_an_unknown_runtime_is_a_mistake_and_the_known_ones_are_named(
 ) -> None:
     done = run(tmp_path, "--runtime", "nonsense")
     known = ", ".join(sorted(client.info()["Runtimes"]))
-    expected = f"error: no sandbox for the candidate: docker: Docker has no runtime named nonsense, but {known}"
+    expected = f"error: sandbox docker does not work here: Docker has no runtime named nonsense; it has {known}"
     assert (done.returncode, done.stderr.strip()) == (2, expected)
     assert not list(tmp_path.rglob("record.json"))
 

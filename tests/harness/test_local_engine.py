@@ -202,6 +202,16 @@ def test_a_users_mistake_is_passed_on_at_once_without_retry_record_or_process(tm
     assert not list(tmp_path.rglob("record.json"))
 
 
+def test_what_one_job_was_given_up_for_the_next_one_does_not_find_out_three_times(tmp_path: Path) -> None:
+    broken = {"training": make_jobs(tmp_path)[0].training.model_copy(update={"batch": 0})}
+    jobs = [job.model_copy(update=broken) for job in make_jobs(tmp_path, (42, 43))]
+    heard = Heard()
+    first, second = LocalEngine(["cpu"], 1).run(jobs, heard)
+    assert heard.kinds == [*["start", "retry"] * 2, "start", "gave up", "end", "start", "gave up", "end"]
+    assert first.record.reason == second.record.reason
+    assert second.record.attempts == 1
+
+
 def test_jobs_import_nothing_from_the_current_folder(undisturbed: tuple[list[Stored], Heard]) -> None:
     assert [s.record.attempts for s in undisturbed[0]] == [1, 1]
 

@@ -59,6 +59,12 @@ def key(job: Job) -> str:
     return job.setting.job_key(job.entry.submission)
 
 
+def test_a_variants_name_means_the_variant() -> None:
+    made = variant(TASK.spec, "smoke", ["epochs=3", "members=64"])
+    assert variant(TASK.spec, made.name) == made
+    assert variant(TASK.spec, "smoke+epochs=3", ["members=64"]) == made
+
+
 def test_the_tasks_default_protocol_is_taken_if_none_is_named() -> None:
     assert variant(SPEC, None).name == "paper"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlsbench.sandbox.choose import BACKENDS, UnavailableError, backend, choose
+from mlsbench import MachineError, UserError
+from mlsbench.sandbox.choose import BACKENDS, backend, choose
 
 
 def test_what_stands_first_has_every_wall_of_what_follows() -> None:
@@ -14,16 +15,16 @@ def test_what_stands_first_has_every_wall_of_what_follows() -> None:
 
 
 def test_without_an_engine_auto_takes_another_sandbox() -> None:
-    assert choose("auto").name in ("bubblewrap", "process")
+    assert choose("auto").backend.name in ("bubblewrap", "process")
 
 
 def test_a_runtime_means_containers_whatever_else_would_work() -> None:
-    with pytest.raises(UnavailableError, match=r"^docker: no Docker engine runs at"):
+    with pytest.raises(MachineError, match=r"^sandbox docker does not work here: no Docker engine runs at"):
         choose("auto", "runsc")
 
 
 def test_a_runtime_for_a_sandbox_without_containers_is_refused() -> None:
-    with pytest.raises(UnavailableError, match="--runtime runsc is for containers: add --sandbox docker"):
+    with pytest.raises(UserError, match="--runtime runsc is for containers: add --sandbox docker"):
         choose("process", "runsc")
 
 

@@ -50,13 +50,15 @@ def refused(code: int, message: str) -> APIError:
 
 def test_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
-    with pytest.raises(EngineError, match=f"^no Docker engine runs at unix://{tmp_path}/none: start it"):
+    with pytest.raises(
+        EngineError, match=f"^no Docker engine runs at unix://{tmp_path}/none: start the one that DOCKER_HOST names"
+    ):
         connect()
 
 
 def test_a_socket_that_its_engine_left_behind(listening: socket.socket) -> None:
     listening.close()
-    with pytest.raises(EngineError, match=r"^no Docker engine runs at .*: start it"):
+    with pytest.raises(EngineError, match=r"^no Docker engine runs at .*: start the one that DOCKER_HOST names"):
         connect()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from io import TextIOWrapper
 
 import typer
 
-from mlsbench import UserError, __version__
+from mlsbench import MachineError, UserError, __version__
 from mlsbench.cli import clean, data, doctor, image, run, table, tasks
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ for module in (tasks, run, table, doctor, clean):
 app.add_typer(data.app, name="data")
 app.add_typer(image.app, name="image")
 
-USAGE, REJECTED = 2, 3
+USAGE, REJECTED, INFRASTRUCTURE = 2, 3, 4
 
 
 @app.callback(invoke_without_command=True)
@@ -39,6 +40,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # "?" for what a terminal's encoding lacks is better than no table
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, signal.default_int_handler)  # a job manager's wish is as good as Ctrl-C
     try:
         app()
     except UserError as error:
@@ -46,7 +50,7 @@ def main() -> None:
 
         rejected = isinstance(error, SubmissionRejected)
         typer.echo(f"{'rejected' if rejected else 'error'}: {error}", err=True)
-        sys.exit(REJECTED if rejected else USAGE)
+        sys.exit(REJECTED if rejected else INFRASTRUCTURE if isinstance(error, MachineError) else USAGE)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -66,7 +67,8 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except SandboxError as error:
-        for line in error.output if isinstance(error, BuildError) else ():
+        # Elsewhere than in a terminal every line stands there already.
+        for line in error.output if isinstance(error, BuildError) and sys.stderr.isatty() else ():
             typer.echo(f"    {line}", err=True)
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(INFRASTRUCTURE) from None

@@ -58,14 +58,16 @@ class Launch:
         kind = self._devices[0].partition(":")[0]
         self._parallel = options.jobs or len(self._devices)
         precision = self.variant.precision
-        sandbox, torch = choose_sandbox(options.sandbox, options.runtime)
+        sandbox = choose_sandbox(options.sandbox, options.runtime)
+        if sandbox.note:
+            typer.echo(f"note: {sandbox.note}", err=True)
         self._machine = Machine(
-            sandbox=sandbox,
+            sandbox=sandbox.name,
             device_kind=kind,
             precision=("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision,
             threads=max(1, _cores() // self._parallel),
             deterministic=options.deterministic,
-            torch=torch,
+            torch=sandbox.torch,
             runtime=options.runtime,
         )
 

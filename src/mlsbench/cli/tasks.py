@@ -74,6 +74,7 @@ def validate(
     submission: options.Submission,
     protocol: options.Protocol = None,
     sandbox: options.Sandbox = "auto",
+    runtime: options.Runtime = None,
 ) -> None:
     """Check a submission against the task's contract, without training: the file, then a few calls in the sandbox.
 
@@ -89,5 +90,7 @@ def validate(
 
     from mlsbench.harness.check import check
 
-    name = check(folder.spec, candidate, chosen, sandbox)
-    typer.echo(f"accepted: {clean(str(submission), 200)} keeps the contract of {task} (tried in sandbox {name})")
+    tried = check(folder.spec, candidate, chosen, sandbox, runtime)
+    if tried.note:
+        typer.echo(f"note: {tried.note}", err=True)
+    typer.echo(f"accepted: {clean(str(submission), 200)} keeps the contract of {task} (tried in sandbox {tried.name})")
