@@ -31,7 +31,7 @@ COMMAND = str(Path(sys.executable).with_name("mlsbench"))
 TASK = get_task("security-membership-inference-defense")
 OPTIONS = (
     "--protocol", "smoke", "--benchmark", "resnet20-digits", "--seed", "42", "--seed", "43", "--jobs", "2", "--sandbox",
-    "docker", "--device", "cpu", "--override", "epochs=12", "--override", "members=64", "--override", "batch=16",
+    "docker", "--device", "cpu", "--override", "epochs=4", "--override", "members=64", "--override", "batch=16",
 )  # fmt: skip
 SETTLING_SECONDS = 60  # for what a killed command's helpers still do
 
