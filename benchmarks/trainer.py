@@ -34,7 +34,8 @@ from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Oracle
 from mlsbench.harness.session import choose_sandbox, open_session
 from mlsbench.harness.split import RunSeeds
-from mlsbench.harness.trainer import MOMENTUM, train
+from mlsbench.harness.step import MOMENTUM
+from mlsbench.harness.trainer import train
 from mlsbench.tasks import Dataset, Training, baseline_path, get_task, read_submission
 
 TASK = "security-membership-inference-defense"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,6 +36,12 @@ class Images:
         chosen._images, chosen._padded = self._images[index.to(self.device)], None
         return chosen
 
+    def batch(self, draw: Draw) -> Tensor:
+        """The images of `draw` as a model takes them: float32 [B, C, H, W], channels last in memory."""
+        if draw.shift is None or draw.flip is None:
+            return self.plain(draw.order)
+        return self.augmented(draw.order, draw.shift, draw.flip)
+
     def plain(self, index: Tensor | slice) -> Tensor:
         """Normalized float32 images [B, C, H, W], channels last in memory."""
         return self._normalize(self._images[index])
@@ -57,19 +64,50 @@ class Images:
         return torch.addcmul(self._shift, images.to(torch.float32), self._scale).permute(0, 3, 1, 2)
 
 
-def epoch_batches(
+@dataclass(frozen=True)
+class Draw:
+    """What chance decides about one epoch: the images in order and, with augmentation, how each of them is moved.
+
+    order: int64 [N], shift: int [N, 2] and flip: bool [N] on the images' device.
+    """
+
+    order: Tensor
+    shift: Tensor | None = None
+    flip: Tensor | None = None
+
+    def __getitem__(self, part: slice) -> Draw:
+        """The draw of one batch."""
+        if self.shift is None or self.flip is None:
+            return Draw(self.order[part])
+        return Draw(self.order[part], self.shift[part], self.flip[part])
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def clone(self) -> Draw:
+        """A copy."""
+        return Draw(*(None if t is None else t.clone() for t in (self.order, self.shift, self.flip)))  # type: ignore[arg-type]
+
+    def copy_(self, other: Draw) -> None:
+        """Become equal to `other`, in place."""
+        for mine, theirs in ((self.order, other.order), (self.shift, other.shift), (self.flip, other.flip)):
+            if mine is not None and theirs is not None:
+                mine.copy_(theirs, non_blocking=True)
+
+
+def epoch_draws(
     images: Images, labels: Tensor, batch: int, augment: bool, order: torch.Generator, chance: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of inputs and labels, each on its own device: every image once, the last batch smaller.
+) -> Iterator[tuple[Draw, Tensor]]:
+    """The draws of one epoch's batches, and their labels on their own device: every image once, the last batch smaller.
 
     `order` and `chance` are CPU generators, so that the same seed means the same batches on every device.
     """
     device = images.device
     permutation = torch.randperm(len(images), generator=order)
-    shift = torch.randint(2 * PADDING + 1, (len(images), 2), generator=chance).to(device)
-    flip = (torch.randint(2, (len(images),), generator=chance) == 1).to(device)
+    shift = torch.randint(2 * PADDING + 1, (len(images), 2), generator=chance)
+    flip = torch.randint(2, (len(images),), generator=chance) == 1
     shuffled, ordered = labels[permutation.to(labels.device)], permutation.to(device)
+    whole = Draw(ordered, shift.to(device), flip.to(device)) if augment else Draw(ordered)
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
-        inputs = images.augmented(ordered[part], shift[part], flip[part]) if augment else images.plain(ordered[part])
-        yield inputs, shuffled[part]
+        yield whole[part], shuffled[part]

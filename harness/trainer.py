@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from mlsbench.harness.images import Images, epoch_batches
+from mlsbench.harness.images import Images, epoch_draws
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
+from mlsbench.harness.step import make_step
 from mlsbench.tasks.spec import Training
 
-MOMENTUM = 0.9
 EVALUATION_BATCH = 1000
 
 Loss = Callable[[Tensor, Tensor, int], Answer]
@@ -62,30 +62,21 @@ def train(
     are float32 before the loss. The result depends on the arguments alone; on the CPU also on the number of threads.
     Raises CollapsedError on logits or weights that are not finite, and whatever `loss` raises.
     """
-    device = next(model.parameters()).device
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=training.lr, momentum=MOMENTUM, weight_decay=training.weight_decay, fused=True
-    )
+    step = make_step(model, images, training, bf16)
     order = torch.Generator().manual_seed(seeds.order)
     chance = torch.Generator().manual_seed(seeds.augment)
     for epoch in range(training.epochs):
         stats = EpochStats(epoch, learning_rate(training, epoch))
         started = time.monotonic()
-        for group in optimizer.param_groups:
-            group["lr"] = stats.lr
+        step.set_rate(stats.lr)
         model.train()
-        for inputs, targets in epoch_batches(images, labels, training.batch, training.augment, order, chance):
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                logits = model(inputs)
-            logits = logits.float()
-            seen = logits.detach().cpu()
-            if not torch.isfinite(seen).all():
+        for draw, targets in epoch_draws(images, labels, training.batch, training.augment, order, chance):
+            logits = step.forward(draw)
+            if not torch.isfinite(logits).all():
                 raise CollapsedError(f"the model's logits are not finite in epoch {epoch}")
-            answer = loss(seen, targets, epoch)
+            answer = loss(logits, targets, epoch)
             stats.add(answer)
-            optimizer.zero_grad(set_to_none=True)
-            logits.backward(answer.gradient.to(device))
-            optimizer.step()
+            step.backward(answer.gradient)
         if not all(torch.isfinite(p).all() for p in model.state_dict().values()):
             raise CollapsedError(f"the model's weights are not finite after epoch {epoch}")
         stats.seconds = time.monotonic() - started

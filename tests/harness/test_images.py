@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import functional
 
-from mlsbench.harness.images import PADDING, Images, epoch_batches
+from mlsbench.harness.images import PADDING, Images, epoch_draws
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 CPU = torch.device("cpu")
@@ -79,6 +81,11 @@ def test_a_subset_is_made_of_the_chosen_images_in_that_order() -> None:
     assert len(few) == 2
     assert torch.equal(few.plain(slice(None)), images.plain(chosen))
     assert torch.equal(few.augmented(torch.tensor([0, 1]), shift, flip), images.augmented(chosen, shift, flip))
+
+
+def epoch_batches(images: Images, *rest: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    for draw, targets in epoch_draws(images, *rest):
+        yield images.batch(draw), targets
 
 
 @pytest.mark.parametrize("augment", [False, True])

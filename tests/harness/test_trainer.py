@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlsbench.harness.images import Images, epoch_batches
+from mlsbench.harness.images import Images, epoch_draws
 from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
-from mlsbench.harness.trainer import MOMENTUM, CollapsedError, learning_rate, predict, train
+from mlsbench.harness.step import MOMENTUM
+from mlsbench.harness.trainer import CollapsedError, learning_rate, predict, train
 from mlsbench.tasks import Training
 
 SEEDS = RunSeeds(init=11, order=12, augment=13)
@@ -70,9 +71,9 @@ def textbook(training: Training) -> nn.Module:
     for _ in range(training.epochs):
         (lr,) = schedule.get_last_lr()
         model.train()
-        for inputs, targets in epoch_batches(images, labels, training.batch, training.augment, order, chance):
+        for draw, targets in epoch_draws(images, labels, training.batch, training.augment, order, chance):
             model.zero_grad()
-            F.cross_entropy(model(inputs), targets).backward()
+            F.cross_entropy(model(images.batch(draw)), targets).backward()
             with torch.no_grad():
                 for i, weight in enumerate(model.parameters()):
                     assert weight.grad is not None
@@ -136,9 +137,9 @@ def test_training_equals_torchs_plain_sgd_on_a_loss_in_the_graph_bit_for_bit() -
     for epoch in range(COSINE.epochs):
         sgd.param_groups[0]["lr"] = learning_rate(COSINE, epoch)
         model.train()
-        for inputs, targets in epoch_batches(images, labels, COSINE.batch, COSINE.augment, order, chance):
+        for draw, targets in epoch_draws(images, labels, COSINE.batch, COSINE.augment, order, chance):
             sgd.zero_grad()
-            F.cross_entropy(model(inputs), targets).backward()
+            F.cross_entropy(model(images.batch(draw)), targets).backward()
             sgd.step()
     assert same(trained(), model)
 
