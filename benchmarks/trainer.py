@@ -1,11 +1,14 @@
 """Our trainer against a plain PyTorch loop on the same model, images and precision, in one run.
 
-    python benchmarks/trainer.py [--benchmark resnet20-cifar10] [--batches 40] [--rounds 3] [--precision fp32]
+    python benchmarks/trainer.py [--benchmark resnet20-cifar10] [--batches 40] [--rounds 3] [--precision auto]
 
 The plain loop is what people write: a torchvision dataset of PIL images with random crop, flip, ToTensor and Normalize,
-a DataLoader with persistent workers, the default memory format, SGD and cross-entropy. Ours runs once with the loss in
-process and once through the strongest sandbox. All three train in turn, round by round; the figures are the best round
-of each. Without the prepared dataset random pixels take its place: they train as slowly.
+a DataLoader with eight persistent workers (two on two cores) and pinned memory, the default memory format, SGD and
+cross-entropy. Ours runs with no oracle at all (the same gradient every time: the step alone), with the loss in process
+and through the strongest sandbox; on a GPU also without CUDA graphs and with deterministic algorithms. All train in
+turn, round by round; the figures are the best round of each. "floor" is the share of the time that this device needs at
+least, by its measured matrix rate and bandwidth. Without the prepared dataset random pixels take its place: they train
+as slowly. `auto` is the protocol's precision: bf16 on a GPU, fp32 on a CPU.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torchvision
+from floor import measure, seconds_an_image, synchronize
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
@@ -31,14 +36,15 @@ from mlsbench.harness.data import load
 from mlsbench.harness.device import devices
 from mlsbench.harness.images import PADDING, Images
 from mlsbench.harness.models import build, initialize
-from mlsbench.harness.oracle import Oracle
+from mlsbench.harness.oracle import Answer, Oracle
 from mlsbench.harness.session import choose_sandbox, open_session
 from mlsbench.harness.split import RunSeeds
-from mlsbench.harness.step import MOMENTUM
-from mlsbench.harness.trainer import train
+from mlsbench.harness.step import MOMENTUM, EagerStep, MakeStep, Step, make_step
+from mlsbench.harness.trainer import Loss, train
 from mlsbench.tasks import Dataset, Training, baseline_path, get_task, read_submission
 
 TASK = "security-membership-inference-defense"
+PLAIN, ALONE = "plain PyTorch loop", "ours, the step alone"
 
 
 class Pictures(torchvision.datasets.VisionDataset):
@@ -63,7 +69,7 @@ def main() -> None:
     parser.add_argument("--benchmark", default="resnet20-cifar10")
     parser.add_argument("--batches", type=int, default=40, help="batches a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     task = get_task(TASK)
@@ -72,32 +78,69 @@ def main() -> None:
     device = torch.device(devices(options.device)[0])
     training = task.spec.training("paper", options.benchmark).model_copy(update={"epochs": 1})
     images, labels = _data(spec.dataset, dataset, options.batches * training.batch)
-    bf16 = options.precision == "bf16"
+    bf16 = options.precision == "bf16" or (options.precision == "auto" and device.type == "cuda")
+    torch.backends.cudnn.allow_tf32 = False
 
     def model() -> nn.Module:
         made = build(spec.model, dataset.classes, dataset.shape[2])
         initialize(made, 0)
         return made.to(device)
 
-    loops = {"plain PyTorch loop": _plain(model(), images, labels, dataset, training, bf16)}
+    pictures = Images(torch.from_numpy(images), dataset.mean, dataset.std, device)
+
+    def ours(loss: Loss, make: MakeStep = make_step) -> Iterator[float]:
+        made = model().to(memory_format=torch.channels_last)
+        return _ours(made, pictures, torch.from_numpy(labels), training, loss, bf16, make)
+
+    same = torch.full((training.batch, dataset.classes), 1e-4)
+    alone = Answer(0.0, same, 1.0, True)
+    loops = {PLAIN: _plain(model(), images, labels, dataset, training, bf16), ALONE: ours(lambda *_: alone)}
     with tempfile.TemporaryDirectory() as folder:
         strongest = choose_sandbox("auto").name
         sessions = [open_session(task.spec, name, Path(folder) / "log") for name in ("inprocess", strongest)]
         with sessions[0] as inprocess, sessions[1] as isolated:
             for name, session in (("ours, in process", inprocess), (f"ours, {strongest}", isolated)):
                 session.load(read_submission(baseline_path(TASK, "erm"), task).text)
-                pictures = Images(torch.from_numpy(images), dataset.mean, dataset.std, device)
-                ours = model().to(memory_format=torch.channels_last)
-                loops[name] = _ours(ours, pictures, torch.from_numpy(labels), training, Oracle(session), bf16)
-            rounds = [{name: next(loop) for name, loop in loops.items()} for _ in range(options.rounds + 1)][1:]
-    best = {name: min(seconds[name] for seconds in rounds) for name in loops}  # the first round warmed up
+                loops[name] = ours(Oracle(session))
+            if device.type == "cuda":
+                loops["ours, in process, no graphs"] = ours(Oracle(inprocess), EagerStep)
+                loops["ours, in process, deterministic"] = _deterministic(ours(Oracle(inprocess)))
+            rounds = [
+                {name: _measured(loop, device) for name, loop in loops.items()} for _ in range(options.rounds + 1)
+            ]
+    best = {name: min(r[name] for r in rounds[1:]) for name in loops}  # the first round warmed up
+    rates = measure(device, bf16)
+    inputs = pictures.plain(torch.arange(16))
+    least = seconds_an_image(model().eval(), inputs, rates, bf16) * len(images)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    print(f"{options.benchmark}, {options.precision}, {where}, {versions}\n")
-    print("| loop | images/s | ms/step | against plain |\n|---|---|---|---|")
-    for name, seconds in best.items():
-        speed = f"{len(images) / seconds:,.0f} | {1000 * seconds / options.batches:.1f}"
-        print(f"| {name} | {speed} | {best['plain PyTorch loop'] / seconds:.2f}× |")
+    print(f"{options.benchmark}, {'bf16' if bf16 else 'fp32'}, {where}: {rates.flops / 1e12:.2f} TFLOP/s, "
+          f"{rates.bytes / 1e9:.0f} GB/s; torch {torch.__version__}, Python {platform.python_version()}\n")  # fmt: skip
+    print(
+        "| loop | images/s | ms/step | against plain | against the step alone | floor | peak MiB |\n" + "|---" * 7 + "|"
+    )
+    for name, (seconds, peak) in best.items():
+        speed = f"{len(images) / seconds:,.0f} | {1000 * seconds / options.batches:.2f}"
+        ratios = f"{best[PLAIN][0] / seconds:.2f}× | {seconds / best[ALONE][0]:.2f}× | {least / seconds:.0%}"
+        print(f"| {name} | {speed} | {ratios} | {peak or '–'} |")
+
+
+def _measured(loop: Iterator[float], device: torch.device) -> tuple[float, int]:
+    """Seconds of the next epoch, and the memory of the device, in MiB, that was in use at once meanwhile."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = next(loop)
+    return seconds, torch.cuda.max_memory_allocated(device) >> 20 if device.type == "cuda" else 0
+
+
+def _deterministic(loop: Iterator[float]) -> Iterator[float]:
+    """`loop` with deterministic algorithms, as `--deterministic` has them."""
+    while True:
+        torch.use_deterministic_algorithms(True)
+        try:
+            seconds = next(loop)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        yield seconds
 
 
 def _data(name: str, dataset: Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,18 +180,24 @@ def _plain(
 
 
 def _ours(
-    model: nn.Module, images: Images, labels: torch.Tensor, training: Training, oracle: Oracle, bf16: bool
+    model: nn.Module, images: Images, labels: torch.Tensor, training: Training, loss: Loss, bf16: bool, make: MakeStep
 ) -> Iterator[float]:
-    """Seconds of one epoch after the other."""
+    """Seconds of one epoch after the other, in steps that are made once."""
+    made = None
+
+    def once(*given: Any) -> Step:
+        nonlocal made
+        made = made or make(*given)
+        return made
+
     while True:
         started = time.perf_counter()
-        for _ in train(model, images, labels, training, RunSeeds(0, 1, 2), oracle, bf16):
+        for _ in train(model, images, labels, training, RunSeeds(0, 1, 2), loss, bf16, once):
             yield _elapsed(started, images.device)
 
 
 def _elapsed(started: float, device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronize(device)
     return time.perf_counter() - started
 
 

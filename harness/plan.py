@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
     "split.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "oracle.py", "probe.py", "execute.py",
-    "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py", "../scoring/membership.py", "../scoring/verdict.py",
+    "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py",
+    "../scoring/membership.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
