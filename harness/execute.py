@@ -94,8 +94,8 @@ def execute(job: Job, probe_session: Session, session: Session, report: Report, 
     else:
         probe_session.close()
         subject = prepare(job)
-        timing["start"] = time.monotonic() - started
-        outcome = _train(job, subject, session, curve, report)
+        timing |= {"start": time.monotonic() - started, "evaluate": 0.0}
+        outcome = _train(job, subject, session, curve, timing, report)
         timing["train"] = sum(e.seconds for e in curve)
         timing["oracle"] = session.seconds
     timing["total"] = time.monotonic() - started
@@ -124,7 +124,9 @@ def prepare(job: Job) -> Subject:
     )
 
 
-def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats], report: Report) -> Outcome:
+def _train(
+    job: Job, subject: Subject, session: Session, curve: list[EpochStats], timing: dict[str, float], report: Report
+) -> Outcome:
     members = torch.from_numpy(np.flatnonzero(subject.member))
     seeds = run_seeds(job.key, job.setting.seed)
     bf16 = job.setting.precision == "bf16"
@@ -132,7 +134,9 @@ def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats]
         session.load(job.text)
         images, labels = subject.pool.subset(members), subject.pool_labels[members]
         for stats in train(subject.model, images, labels, job.training, seeds, Oracle(session), bf16):
+            started = time.monotonic()
             stats.measured = subject.curve_point()
+            timing["evaluate"] += time.monotonic() - started
             curve.append(stats)
             report(_news(curve, job.training.epochs))
         session.finish()
@@ -143,7 +147,10 @@ def _train(job: Job, subject: Subject, session: Session, curve: list[EpochStats]
         logits = predict(subject.model, subject.test).numpy()
         return Outcome("collapsed", f"collapsed: {error}", _broken_metrics(job, subject, logits))
     session.close()  # the candidate is gone before anybody measures
-    return _attack(job, subject)
+    started = time.monotonic()
+    outcome = _attack(job, subject)
+    timing["evaluate"] += time.monotonic() - started
+    return outcome
 
 
 def _broken_metrics(job: Job, subject: Subject, test_logits: Any) -> dict[str, float | None]:
@@ -186,6 +193,8 @@ def _write(job: Job, outcome: Outcome, curve: list[EpochStats], timing: dict[str
     batches = sum(e.batches for e in curve)
     members = job.members or job.spec.datasets[_dataset(job)].train // 2
     training: dict[str, float | int | str | None] = {"epochs": len(curve), "batches": batches}
+    if job.device.startswith("cuda"):
+        training["peak_mib"] = torch.cuda.max_memory_reserved(job.device) >> 20
     if batches:
         training["zero_gradient_share"] = sum(e.zero_gradients for e in curve) / batches
         training["images_per_second"] = members * len(curve) / timing["train"]
