@@ -1,4 +1,4 @@
-"""Recorded steps change the weights as plain ones do, and recording itself changes nothing. Needs a GPU, but for two."""
+"""Recorded steps change weights as plain ones do, and recording itself changes nothing. All but two need a GPU."""
 
 from __future__ import annotations
 
