@@ -28,7 +28,7 @@ from mlsbench.harness.oracle import Oracle
 from mlsbench.harness.plan import Machine, plan, variant
 from mlsbench.harness.session import wire_contract
 from mlsbench.harness.split import read_key, run_seeds
-from mlsbench.harness.step import EagerStep, make_step
+from mlsbench.harness.step import EagerStep, GraphedStep
 from mlsbench.harness.trainer import predict, train
 from mlsbench.sandbox.inprocess import InProcessSession
 from mlsbench.scoring.membership import membership_metrics
@@ -54,14 +54,15 @@ def main() -> None:
     usual = "bf16" if device != "cpu" else "fp32"
     ways = {
         "precision": {"fp32": ("fp32", False, 1), "bf16": ("bf16", False, 1)},
-        "graphs": {"plain": (usual, True, 1), "graphs": (usual, False, 1)},
+        "graphs": {"plain": (usual, False, 1), "graphs": (usual, True, 1)},
         "packed": {"alone": (usual, False, 1), "packed": (usual, False, PACKED)},
     }[options.what]
     results = {}
-    for name, (precision, plain, jobs) in ways.items():
+    for name, (precision, graphs, jobs) in ways.items():
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
             futures = [
-                pool.submit(_metrics, options.benchmark, 42 + i, device, precision, plain) for i in range(options.seeds)
+                pool.submit(_metrics, options.benchmark, 42 + i, device, precision, graphs)
+                for i in range(options.seeds)
             ]
             results[name] = [future.result() for future in futures]
     first, second = results
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def _metrics(
-    benchmark: str, seed: int, device: str, precision: Literal["fp32", "bf16"], plain: bool
+    benchmark: str, seed: int, device: str, precision: Literal["fp32", "bf16"], graphs: bool
 ) -> dict[str, float]:
     """The metrics of one training; one thread, so that as many as there are cores disturb each other little."""
     torch.set_num_threads(1)
@@ -97,7 +98,7 @@ def _metrics(
     session.load(job.text)
     members = torch.from_numpy(np.flatnonzero(subject.member))
     images, labels = subject.pool.subset(members), subject.pool_labels[members]
-    make = EagerStep if plain else make_step
+    make = GraphedStep if graphs else EagerStep
     seeds = run_seeds(job.key, seed)
     for _ in train(subject.model, images, labels, job.training, seeds, Oracle(session), precision == "bf16", make):
         pass

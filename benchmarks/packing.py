@@ -69,7 +69,7 @@ def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: A
     from mlsbench.harness.images import Images
     from mlsbench.harness.models import build, initialize
     from mlsbench.harness.oracle import Answer, Oracle
-    from mlsbench.harness.session import open_session, sandbox_name
+    from mlsbench.harness.session import choose_sandbox, open_session
     from mlsbench.harness.split import RunSeeds
     from mlsbench.harness.trainer import train
     from mlsbench.tasks import baseline_path, get_task, read_submission
@@ -86,7 +86,7 @@ def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: A
     images = Images(pixels, dataset.mean, dataset.std, where)
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_session(task.spec, sandbox_name("auto"), Path(folder) / "log") as session,
+        open_session(task.spec, choose_sandbox("auto").name, Path(folder) / "log") as session,
     ):
         session.load(read_submission(baseline_path(TASK, "erm"), task).text)
         oracle, steps, started, before = Oracle(session), 0, 0.0, 0.0

@@ -31,18 +31,9 @@ class Step(Protocol):
 MakeStep = Callable[[nn.Module, Images, Training, bool], Step]
 
 
-def make_step(model: nn.Module, images: Images, training: Training, bf16: bool) -> Step:
-    """The fastest way to train `model` on its device: CUDA graphs on a GPU, the plain way on the CPU.
-
-    SGD with momentum on all parameters; under `bf16` the model runs in bfloat16 autocast over fp32 weights, and
-    logits are float32.
-    """
-    kind = GraphedStep if images.device.type == "cuda" else EagerStep
-    return kind(model, images, training, bf16)
-
-
 class EagerStep:
-    """The plain way."""
+    """The plain way: SGD with momentum on all parameters; under bf16 the model runs in bfloat16 autocast over fp32
+    weights, and logits are float32."""
 
     def __init__(self, model: nn.Module, images: Images, training: Training, bf16: bool) -> None:
         self._model, self._images, self._bf16 = model, images, bf16
@@ -68,7 +59,8 @@ class EagerStep:
 
 
 class GraphedStep:
-    """Each half as one CUDA graph, recorded once for each batch size: a step costs two launches and no allocation.
+    """The same as EagerStep, each half as one CUDA graph, recorded once for each batch size: a step costs two launches
+    and no allocation. Jobs do not use it before it has been measured on a GPU: benchmarks/trainer.py does that.
 
     All that changes from step to step lies in buffers at fixed addresses: the draw and the learning rate on the
     device, logits and gradient in pinned memory. The host waits once a step, for the logits.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mlsbench.harness.images import Images, epoch_draws
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
-from mlsbench.harness.step import MakeStep, make_step
+from mlsbench.harness.step import EagerStep, MakeStep
 from mlsbench.tasks.spec import Training
 
 EVALUATION_BATCH = 1000
@@ -55,7 +55,7 @@ def learning_rate(training: Training, epoch: int) -> float:
 
 def train(
     model: nn.Module, images: Images, labels: Tensor, training: Training, seeds: RunSeeds, loss: Loss, bf16: bool,
-    make: MakeStep = make_step,
+    make: MakeStep = EagerStep,
 ) -> Iterator[EpochStats]:  # fmt: skip
     """Train `model` on `images` with int64 `labels` [N] on the CPU, in the steps that `make` makes.
 
