@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +13,10 @@ from pathlib import Path
 from mlsbench import UserError
 from mlsbench.harness.plan import Job
 from mlsbench.scoring.record import RECORD_FILE, read_record
+
+HALF_WRITTEN = re.compile(
+    r"\.(record\.json|scores\.npz|weights\.safetensors|curve\.csv|submission\.py)\.[0-9a-f]{8}\.tmp"
+)
 
 
 @contextmanager
@@ -44,16 +51,23 @@ def claimed(job: Job) -> Iterator[Job]:
 def remove_unfinished(runs: Path) -> int:
     """Remove the half-written files that killed jobs left below `runs`, not those of jobs that are running.
 
-    Returns their number.
+    Nothing but regular files of a job's own names in a job's folder; what else lies there is not ours. Returns their
+    number.
     """
     removed = 0
-    for path in runs.rglob(".lock"):
-        with open(path) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            for left in path.parent.glob(".*.tmp"):
-                left.unlink()
-                removed += 1
+    for path in runs.rglob("seed-*/.lock"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in path.parent.iterdir():
+                if HALF_WRITTEN.fullmatch(left.name) and stat.S_ISREG(left.lstat().st_mode):
+                    left.unlink()
+                    removed += 1
+        except OSError:  # of a running job, or not ours to change
+            continue
+        finally:
+            os.close(descriptor)
     return removed

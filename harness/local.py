@@ -137,7 +137,7 @@ class LocalEngine:
         text = log.read_text(errors="replace").strip()
         if not text:
             log.unlink()
-        if process.returncode == 0:
+        if process.returncode == 0 or _stands(job):
             return None
         last = text.splitlines()[-1] if text else "it left no message"
         if process.returncode == MACHINE_FAILED:
@@ -147,7 +147,7 @@ class LocalEngine:
     def _start(self, job: Job, errors: Any) -> subprocess.Popen[bytes]:
         # Threads that spin long while they wait made two-thread training up to thirty times slower on a busy machine;
         # threads that do not spin at all make it up to three times slower on an idle one.
-        environment = {"GOMP_SPINCOUNT": "1000"} | os.environ
+        environment = {"GOMP_SPINCOUNT": "1000", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} | os.environ
         environment |= {"OMP_NUM_THREADS": str(job.threads), "MKL_NUM_THREADS": str(job.threads)}
         if job.deterministic:
             environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
@@ -181,6 +181,13 @@ class LocalEngine:
                 listener(Event("epoch", job, event))
         process.wait()
         return mistake if process.returncode == USER_MISTAKE else None
+
+
+def _stands(job: Job) -> bool:
+    """Whether what went wrong did so after the job's numbers were there. A failure that was recorded just before may be
+    the work of what went wrong, and is looked into again."""
+    record = job.finished()
+    return record is not None and record.status in ("scored", "collapsed")
 
 
 def _module(job: Job) -> str:

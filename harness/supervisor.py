@@ -55,7 +55,7 @@ class Supervisor:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._docker = Docker(job.runtime)
+        self._docker = Docker(job.runtime, job.setting.torch)
         self._workers: dict[int, Container] = {}
         self._stopped = threading.Event()
 
@@ -78,19 +78,23 @@ class Supervisor:
         deadline = time.monotonic() + (ENGINE_SECONDS if self._job.attempt > 1 else 0)
         while True:
             try:
-                self._docker.sweep()
-                return
+                left = self._docker.sweep()
             except EngineError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
+            else:
+                if left.stuck:
+                    sys.stderr.write(f"{left.stuck} containers of dead processes could not be removed\n")
+                return
 
     def _start_trainer(self) -> Trainer:
         job = self._job
         device, _, number = job.device.partition(":")
         folders = {JOB: (job.folder, "rw"), CHANNELS: (self._folder, "rw")}
-        if job.data.is_dir():
-            folders[DATA] = (job.data, "ro")
+        name = f"{job.spec.benchmarks[job.setting.benchmark].dataset}.npz"
+        if (job.data / name).is_file():
+            folders[f"{DATA}/{name}"] = ((job.data / name).resolve(), "ro")  # a link's end is not in the container
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         inside = {"folder": Path(JOB), "data": Path(DATA), "device": device if device == "cpu" else f"{device}:0"}
         command = ["-m", "mlsbench.harness.job", CHANNELS, f"{_umask():o}"]

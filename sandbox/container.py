@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -47,7 +49,7 @@ class Container:
         self._api = api
         with explained():
             created = api.create_container(
-                image, labels={OWNER: owner.identity(), ROLE: role}, **options,
+                image, use_config_proxy=False, labels={OWNER: owner.identity(), ROLE: role}, **options,
                 host_config=api.create_host_config(network_mode="none", init=True, **host),
             )  # fmt: skip
         self.id: str = created["Id"]
@@ -108,26 +110,41 @@ def remove(api: APIClient, container: str) -> None:
 
 
 class Left(NamedTuple):
-    """What was found of other processes: removed, in use by the living, and of nobody who can be seen from here."""
+    """What was found of other processes: removed, in use by the living, of nobody who can be seen from here, and what
+    the engine could not remove."""
 
     removed: int
     used: int
     unknown: int
+    stuck: int
 
 
 def sweep(api: APIClient) -> Left:
     """Remove the containers and channel folders whose makers, processes of this user, are dead. Raises EngineError."""
-    counts = {"dead": 0, "alive": 0, "unknown": 0}
+    counts = {"dead": 0, "alive": 0, "unknown": 0, "stuck": 0}
     with explained():
         # The plain list: the SDK's other one asks after each container and fails when one vanishes meanwhile.
         found = api.containers(all=True, filters={"label": OWNER})
-        for container in found:
-            state = owner.state(container["Labels"][OWNER])
-            counts[state] += 1
-            if state == "dead":
-                remove(api, container["Id"])
-    counts["dead"] += sweep_folders()
-    return Left(counts["dead"], counts["alive"], counts["unknown"])
+    for container in found:
+        name: str = container["Labels"][OWNER]
+        state: str = owner.state(name)
+        if state == "dead":
+            if owner.of_another_boot(name) and container["State"] == "running":
+                state = "unknown"  # none of ours survives a boot: another machine uses this engine
+            else:
+                state = _removed(api, container["Id"])
+        counts[state] += 1
+    return Left(counts["dead"] + sweep_folders(), counts["alive"], counts["unknown"], counts["stuck"])
+
+
+def _removed(api: APIClient, container: str) -> str:
+    """What has become of a dead process's container: it is gone with its maker, or the engine cannot remove it."""
+    try:
+        with explained():
+            remove(api, container)
+    except EngineError:
+        return "stuck"
+    return "dead"
 
 
 def make_folder() -> Path:
@@ -139,10 +156,19 @@ def sweep_folders() -> int:
     """Remove the channel folders that dead processes of this user left; their number."""
     removed = 0
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}{owner.user_prefix()}*"):
-        if owner.state(folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]) == "dead":
+        if owner.state(folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]) == "dead" and _ours(folder):
             shutil.rmtree(folder, ignore_errors=True)
-            removed += 1
+            removed += not folder.exists()
     return removed
+
+
+def _ours(folder: Path) -> bool:
+    """Whether this really is a folder of this user's: anybody can make something of that name."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
 @contextlib.contextmanager

@@ -35,14 +35,19 @@ LOG: dict[str, Any] = {"Type": "json-file", "Config": {"max-size": str(LOG_BYTES
 
 
 class Docker:
-    """Workers in containers, by the engine of this machine; `runtime` is one that the engine knows, such as runsc."""
+    """Workers in containers, by the engine of this machine.
+
+    `runtime` is one that the engine knows, such as runsc. All containers are of one image, whatever is built meanwhile;
+    with `torch` it must hold that version.
+    """
 
     name = "docker"
     namespaces = capped = holds_trainer = True
     root = "/opt/mlsbench"
 
-    def __init__(self, runtime: str | None = None) -> None:
-        self.runtime = runtime
+    def __init__(self, runtime: str | None = None, torch: str | None = None) -> None:
+        self.runtime, self._torch = runtime, torch
+        self._image = ""
 
     def unavailable(self) -> str | None:
         try:
@@ -96,7 +101,7 @@ class Docker:
             "mounts": [Mount(CHANNEL, str(channel), type="bind", read_only=True)],
         }  # fmt: skip
         options = {"entrypoint": command, "user": NOBODY, "hostname": "worker", "working_dir": "/"}
-        container = Container(client.api, "worker", _image(client), options, host)
+        container = Container(client.api, "worker", self._image_of(client), options, host)
         container.start()
         return container
 
@@ -109,12 +114,13 @@ class Docker:
     ) -> Trainer:
         """Start `command` with its standard streams attached. `folders` are (host's path, "ro" or "rw") by their path
         inside, `gpu` is the engine's name for one. Raises EngineError or ImageError."""
-        from docker.types import DeviceRequest, Mount
+        from docker.types import DeviceRequest, Mount, Ulimit
 
         client = connect()
         user, names = _trainer_user(client)
         host = {
             "read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], **_cores(), **names,
+            "ulimits": [Ulimit(name="core", soft=0, hard=0)],  # it holds the split key
             "shm_size": TRAINER_SHARED_BYTES, "log_config": {"Type": "none", "Config": {}}, "runtime": self.runtime,
             "tmpfs": {"/tmp": "mode=1777"},  # where libraries keep what they compile for the device
             "device_requests": [DeviceRequest(device_ids=[gpu], capabilities=[["gpu"]])] if gpu else None,
@@ -124,7 +130,17 @@ class Docker:
             "entrypoint": [INTERPRETER, "-P", *command], "hostname": "trainer", "working_dir": "/",
             "user": user, "environment": {"HOME": "/tmp", **environment}, "stdin_open": True,
         }  # fmt: skip
-        return Trainer(client.api, Container(client.api, "trainer", _image(client), options, host))
+        return Trainer(client.api, Container(client.api, "trainer", self._image_of(client), options, host))
+
+    def _image_of(self, client: DockerClient) -> str:
+        if not self._image:
+            state = image.inspect(client)
+            if state.problem:
+                raise image.ImageError(state.problem)
+            if self._torch not in (None, state.torch):
+                raise image.ImageError(f"the image has torch {state.torch} by now and no longer {self._torch}")
+            self._image = state.image
+        return self._image
 
     def sweep(self) -> Left:
         """Remove what dead processes of this user left in the engine and beside it. Raises EngineError."""
@@ -197,13 +213,6 @@ def end_worker(container: Container, patience: float) -> str:
         container.remove()
 
 
-def _image(client: DockerClient) -> str:
-    state = image.inspect(client)
-    if state.problem:
-        raise image.ImageError(state.problem)
-    return state.image
-
-
 def _cores() -> dict[str, Any]:
     """The processors that we may use ourselves: a container would get all of them."""
     ours = os.sched_getaffinity(0)
@@ -216,5 +225,7 @@ def _trainer_user(client: DockerClient) -> tuple[str, dict[str, Any]]:
         options = client.info().get("SecurityOptions") or []
     if any("name=rootless" in option for option in options):
         return "0:0", {}
-    names = {"userns_mode": "host"} if any("name=userns" in option for option in options) else {}
+    names: dict[str, Any] = {"group_add": os.getgroups()}  # what they may read, such as shared data, we may read
+    if any("name=userns" in option for option in options):
+        names["userns_mode"] = "host"
     return f"{os.getuid()}:{os.getgid()}", names

@@ -193,8 +193,8 @@ def inspect(client: DockerClient, name: str | None = None) -> State:
         return _without(client, name)
     labels = image.labels
     if labels.get("mlsbench.version") != __version__ or labels.get("mlsbench.source") != source_digest():
-        version = labels.get("mlsbench.version") or "no known version"
-        what = "other files of the package" if version == __version__ else version
+        version = labels.get("mlsbench.version") or "unknown"
+        what = "other files of the package" if version == __version__ else f"version {version}"
         return State("of another version", f"the image {name} was built from {what}; run: {BUILD}", image.id)
     return State("fine", "", image.id, labels.get("mlsbench.torch", ""))
 

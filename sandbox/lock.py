@@ -141,7 +141,8 @@ def _seccomp(libc: ctypes.CDLL) -> None:
 
 def bpf(arch: int, calls: dict[str, int]) -> bytes:
     """The filter: another architecture's calls kill the process, those outside `calls` fail with EPERM, and so do
-    clocks of other processes and those operations on a futex that tell whether a thread exists."""
+    clocks of other processes, those operations on a futex that tell whether a thread exists, and closing standard
+    input and output."""
     load, equal, above, mask, answer = 0x20, 0x15, 0x25, 0x54, 0x06
     kill, eperm, allow = 0x80000000, 0x00050000 | 1, 0x7FFF0000
 
@@ -157,6 +158,9 @@ def bpf(arch: int, calls: dict[str, int]) -> bytes:
     futex = [op(load, FIRST_ARGUMENT + 8), op(mask, 0x7F), *known, op(answer, eperm), op(answer, allow)]
     guards = [g for c in ("clock_gettime", "clock_getres", "clock_nanosleep") for g in guarded(calls[c], clock)]
     guards += guarded(calls["futex"], futex)
+    # What binds a container's worker to the life of its trainer hangs on its standard input.
+    standard = [op(load, FIRST_ARGUMENT), op(above, 2, 0, 1), op(answer, allow), op(answer, eperm)]
+    guards += guarded(calls["close"], standard)
     allowed = sorted(calls.values())
     tests = [op(equal, call, len(allowed) - i) for i, call in enumerate(allowed)]
     check_arch = [op(load, 4), op(equal, arch, 1), op(answer, kill)]

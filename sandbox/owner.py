@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
+# Strictly: names of folders and labels of containers are anybody's to make.
+IDENTITY = re.compile(r"([0-9]{1,10})\.([0-9a-f]{32})\.([0-9]{1,20})\.([0-9]{1,20})\.([0-9]{1,10})\.([0-9]{1,20})")
+
 
 def identity() -> str:
-    """This process's name among all processes of all boots: user, boot, PID namespace, PID and start time."""
+    """This process's name among all processes of all boots: user, boot, PID and time namespaces, PID, start time."""
     return ".".join((*_place(), str(os.getpid()), str(_started(os.getpid()))))
 
 
@@ -19,20 +23,36 @@ def user_prefix() -> str:
 
 def state(owner: str) -> Literal["alive", "dead", "unknown"]:
     """Whether the process of that identity lives; "unknown" if it is another user's or not to be seen from here."""
-    parts = owner.split(".")
-    if len(parts) != 5 or parts[0] != str(os.getuid()) or not parts[3].isdigit():
+    found = IDENTITY.fullmatch(owner)
+    if not found:
         return "unknown"
-    _, boot, namespace = _place()
-    if parts[1] != boot:
+    user, boot, *namespaces, process, started = found.groups()
+    own_user, own_boot, *own_namespaces = _place()
+    if user != own_user:
+        return "unknown"
+    if boot != own_boot:
         return "dead"
-    if parts[2] != namespace:
+    if namespaces != own_namespaces:
         return "unknown"
-    return "alive" if str(_started(int(parts[3]))) == parts[4] else "dead"
+    return "alive" if str(_started(int(process))) == started else "dead"
 
 
-def _place() -> tuple[str, str, str]:
+def of_another_boot(owner: str) -> bool:
+    """Whether `owner` is an identity of before or after the boot that this process sees."""
+    found = IDENTITY.fullmatch(owner)
+    return found is not None and found[2] != _place()[1]
+
+
+def _place() -> tuple[str, str, str, str]:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
-    return str(os.getuid()), boot, str(os.stat("/proc/self/ns/pid").st_ino)
+    return str(os.getuid()), boot, _namespace("pid"), _namespace("time")
+
+
+def _namespace(kind: str) -> str:
+    try:
+        return str(os.stat(f"/proc/self/ns/{kind}").st_ino)
+    except FileNotFoundError:  # a kernel before 5.6 has no namespaces of time
+        return "0"
 
 
 def _started(process: int) -> int:

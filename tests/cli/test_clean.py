@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,26 @@ def test_a_running_jobs_files_stay(call: Call, job: Path, tmp_path: Path) -> Non
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "half-written files removed: 0\n" in call("clean", "--runs", str(tmp_path / "runs"))[1]
     assert (job / ".scores.npz.0123abcd.tmp").exists()
+
+
+def test_what_is_no_jobs_own_stays(call: Call, job: Path, tmp_path: Path) -> None:
+    kept = [job / ".draft.tmp", job / ".record.json.tmp", tmp_path / "runs" / ".scores.npz.0123abcd.tmp"]
+    for path in kept:
+        path.write_text("")
+    (tmp_path / "runs" / ".lock").write_text("")
+    (job / ".curve.csv.0123abcd.tmp").mkdir()
+    assert "half-written files removed: 1\n" in call("clean", "--runs", str(tmp_path / "runs"))[1]
+    assert all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path)])
+def test_a_lock_that_is_none_holds_nobody_up(
+    call: Call, job: Path, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    other = job.with_name("seed-43")
+    other.mkdir()
+    make(other / ".lock")
+    assert "half-written files removed: 1\n" in call("clean", "--runs", str(tmp_path / "runs"))[1]
 
 
 def test_a_runs_folder_that_is_not_there_is_clean(call: Call, tmp_path: Path) -> None:

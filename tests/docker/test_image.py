@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
 import uuid
@@ -15,6 +17,7 @@ from docker import DockerClient
 from docker.errors import ImageNotFound
 
 from mlsbench import __version__
+from mlsbench.sandbox.docker import Docker
 from mlsbench.sandbox.image import (
     DOCKERFILE,
     BuildError,
@@ -164,8 +167,20 @@ def test_an_image_of_other_code_is_recognised(
     assert state.problem == f"the image {name} was built from {built_from}; run: mlsbench image build"
 
 
-def test_a_missing_image_is_recognised(client: DockerClient, name: str) -> None:
-    assert inspect(client, name)[:2] == ("missing", f"Docker has no image {name}; run: mlsbench image build")
+def test_who_has_no_image_of_this_code_is_told_how_the_last_one_was_built(
+    client: DockerClient, image: str, name: str
+) -> None:
+    state = inspect(client, name)
+    assert state.state == "of another version"
+    assert state.problem.endswith(f"; run: mlsbench image build --base {base(client, image)}")
+
+
+def test_a_job_is_not_run_with_another_torch_than_it_was_planned_for(image: str) -> None:
+    with (
+        pytest.raises(ImageError, match=r"has torch \S+ by now and no longer 0.1"),
+        io.FileIO(os.memfd_create("log"), "r+") as log,
+    ):
+        Docker(torch="0.1").start('{"memory_bytes": 1}', log)
 
 
 def test_labels_that_promise_too_much_are_found_out(client: DockerClient, image: str, name: str) -> None:

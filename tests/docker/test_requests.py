@@ -53,7 +53,10 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(image: str, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    data = tmp_path_factory.mktemp("data")
+    data, other = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("other-disk")
+    (other / "file").write_text("")
+    (data / "digits.npz").symlink_to(other / "file")
+    (data / "cifar10.npz").write_text("")  # of another benchmark
     (job,) = small_jobs(tmp_path_factory.mktemp("job"))
     return Seen(job, data)
 
@@ -144,11 +147,13 @@ def test_a_worker_process_has_the_environment_that_all_backends_give(seen: Seen)
 def test_a_trainer_may_write_its_jobs_folder_and_the_channels_alone(seen: Seen) -> None:
     found = mounts(seen.found["trainer"])
     assert found.pop("/channels")[1]
-    assert found == {"/job": (str(seen.job.folder), True), "/data": (str(seen.job.data), False)}
+    data = (seen.job.data / "digits.npz").resolve()
+    assert found == {"/job": (str(seen.job.folder), True), "/data/digits.npz": (str(data), False)}
 
 
 def test_a_trainer_is_us(seen: Seen) -> None:
     assert seen.found["trainer"]["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
+    assert seen.found["trainer"]["HostConfig"]["GroupAdd"] == [str(group) for group in os.getgroups()]
 
 
 def test_a_trainer_has_shared_memory_and_no_gpu_that_it_does_not_use(trainer: Document) -> None:

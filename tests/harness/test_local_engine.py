@@ -14,10 +14,10 @@ import pytest
 
 from mlsbench import UserError
 from mlsbench.harness.claim import claimed
-from mlsbench.harness.local import ATTEMPTS, Event, LocalEngine
+from mlsbench.harness.local import ATTEMPTS, Event, LocalEngine, _stands
 from mlsbench.harness.plan import Job, Machine, plan, variant
 from mlsbench.harness.split import read_key
-from mlsbench.scoring.record import Entry, Stored
+from mlsbench.scoring.record import Entry, Stored, write_record
 from mlsbench.tasks import get_task, read_submission
 
 TASK = get_task("security-membership-inference-defense")
@@ -210,6 +210,17 @@ def test_what_one_job_was_given_up_for_the_next_one_does_not_find_out_three_time
     assert heard.kinds == [*["start", "retry"] * 2, "start", "gave up", "end", "start", "gave up", "end"]
     assert first.record.reason == second.record.reason
     assert second.record.attempts == 1
+
+
+def test_numbers_stand_though_something_fails_afterwards_and_a_recorded_failure_is_looked_into_again(
+    tmp_path: Path,
+) -> None:
+    (job,) = make_jobs(tmp_path, overrides=("epochs=1", "members=64", "batch=16"))
+    assert not _stands(job)
+    (stored,) = LocalEngine(["cpu"], 1).run([job], Heard())
+    assert _stands(job)
+    write_record(job.folder, stored.record.model_copy(update={"status": "failed", "metrics": {}}))
+    assert not _stands(job)
 
 
 def test_jobs_import_nothing_from_the_current_folder(undisturbed: tuple[list[Stored], Heard]) -> None:

@@ -33,6 +33,8 @@ def clean(runs: options.Runs = Path("runs")) -> None:
         typer.echo(f"folders removed: {sweep_folders()}; containers were not looked for: {error}")
         return
     typer.echo(f"containers and folders removed: {left.removed}; in use: {left.used}")
+    if left.stuck:
+        typer.echo(f"containers that Docker could not remove: {left.stuck}; see `docker ps --all` and the engine's log")
     if left.unknown:
         typer.echo(
             f"containers of other users, or of commands that cannot be seen from here: {left.unknown}. "
