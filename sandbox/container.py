@@ -31,7 +31,6 @@ class State(NamedTuple):
     running: bool
     status: int
     out_of_memory: bool
-    error: str
 
     def ending(self) -> str:
         """How it ended, in the words that all backends use."""
@@ -70,7 +69,7 @@ class Container:
             found = self._api.inspect_container(self.id)["State"]
         status = int(found["ExitCode"])
         # The engine also sets its mark when the kernel killed something else in the container.
-        return State(bool(found["Running"]), status, bool(found["OOMKilled"]) and status == 137, str(found["Error"]))
+        return State(bool(found["Running"]), status, bool(found["OOMKilled"]) and status == 137)
 
     def wait(self, seconds: float) -> State:
         """Its state when it has ended, or after `seconds`.
