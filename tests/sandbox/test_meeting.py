@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,12 +39,12 @@ def test_what_the_worker_sends_arrives_however_long_the_folders_path_is(tmp_path
     short = tmp_path / "short"  # a container has a short name for the folder, too
     short.symlink_to(folder)
     with worker(short) as process:
-        channel, output = meeting.accept(60, lambda: process.poll() is None)
+        channel, (output, life) = meeting.accept(60, lambda: process.poll() is None)
         assert channel.recv(5) == b"hello"
         channel.close()
-    assert output is not None
     assert os.pread(output.fileno(), 100, 0) == b"printed\n and told"
     output.close()
+    life.close()
 
 
 def test_a_worker_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
@@ -59,14 +60,14 @@ def test_a_worker_that_does_not_come_in_time_is_our_failure(tmp_path: Path) -> N
 def test_only_one_worker_can_come(tmp_path: Path) -> None:
     meeting = Meeting(tmp_path / "0")
     with worker(tmp_path / "0") as first:
-        channel, output = meeting.accept(60, lambda: first.poll() is None)
+        channel, files = meeting.accept(60, lambda: first.poll() is None)
         with subprocess.Popen(
             [sys.executable, "-c", WORKER, str(tmp_path / "0" / NAME)], stderr=subprocess.PIPE
         ) as second:
             assert b"ConnectionRefusedError" in second.communicate()[1]
         channel.close()
-    assert output is not None
-    output.close()
+    for file in files:
+        file.close()
 
 
 def test_the_end_is_asked_for_once_and_leaves_the_output_and_no_folder(tmp_path: Path) -> None:
@@ -89,3 +90,13 @@ def test_the_end_is_asked_for_once_and_leaves_the_output_and_no_folder(tmp_path:
     assert os.pread(kept.fileno(), 100, 0) == b"printed\n and told"
     assert not (tmp_path / "0").exists()
     kept.close()
+
+
+def test_a_worker_that_never_looks_at_its_channel_ends_with_its_trainer(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path / "0")
+    spin = "import sys\nfrom mlsbench.sandbox.meeting import meet\nmeet(sys.argv[1])\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin, str(tmp_path / "0" / NAME)]) as process:
+        channel, files = meeting.accept(60, lambda: process.poll() is None)
+        for ours in (channel, *files):
+            ours.close()
+        assert process.wait(60) == -signal.SIGKILL
