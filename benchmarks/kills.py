@@ -115,7 +115,7 @@ def phase(log: str, process: subprocess.Popen[bytes]) -> str:
         return "over"
     if finished:
         return "a job has ended" if finished == 1 else "both jobs have ended"
-    if "epoch 12/12" in log:
+    if "epoch 4/4" in log:
         return "attack"
     if "epoch" in log:
         return "training"

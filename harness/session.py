@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from mlsbench import MachineError
 from mlsbench.sandbox.backend import Backend, Limits, installed_torch
 from mlsbench.sandbox.channel import SandboxError
 from mlsbench.sandbox.choose import backend, choose
+from mlsbench.sandbox.docker import Docker
 from mlsbench.sandbox.frames import Array, Contract, Method
 from mlsbench.sandbox.image import BUILD
 from mlsbench.sandbox.session import Session, WorkerSession
@@ -45,10 +46,13 @@ class Sandbox(NamedTuple):
 
 
 def choose_sandbox(choice: str, runtime: str | None = None) -> Sandbox:
-    """The sandbox that `choice` means here. Raises UserError, or MachineError if it does not work."""
+    """The sandbox that `choice` means here, swept. Raises UserError, or MachineError if it does not work."""
     if choice == "inprocess":
         return Sandbox(choice, installed_torch())
     chosen, passed_over = choose(choice, runtime)
+    if chosen.holds_trainer:
+        with suppress(SandboxError):  # what a killed command left goes, though there may be nothing left to run
+            Docker().sweep()
     # An engine that is not there was not meant to be used; one without this package's image probably was.
     ready = [reason for reason in passed_over if BUILD in reason]
     note = f"sandbox {chosen.name}, because {'; '.join(ready)}" if ready else ""

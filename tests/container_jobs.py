@@ -115,7 +115,7 @@ class Command:
     def processes(self) -> list[int]:
         """Its processes on this machine, without itself, and those in its containers."""
         ours = descendants([self.process.pid])
-        inside = [c["State"]["Pid"] for c in containers() if int(c["Config"]["Labels"][OWNER].split(".")[3]) in ours]
+        inside = [c["State"]["Pid"] for c in containers() if int(c["Config"]["Labels"][OWNER].split(".")[-2]) in ours]
         return [*ours[1:], *descendants([pid for pid in inside if pid])]
 
     def again(self, *more: str) -> subprocess.CompletedProcess[str]:

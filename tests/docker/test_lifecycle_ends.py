@@ -15,11 +15,13 @@ from container_jobs import (
     COMMAND,
     DEADLINE,
     PLAIN,
+    TASK,
     Command,
     alive,
     containers,
     descendants,
     folders,
+    submission,
     until,
 )
 from docker import DockerClient
@@ -70,7 +72,7 @@ def test_nothing_is_left_of_a_command_that_a_signal_ends(command: Command, numbe
     """Its supervisor sees to that; and what was not finished has no record."""
     processes = command.processes()
     os.killpg(command.process.pid, number)
-    assert command.process.wait(DEADLINE) == (130 if number == signal.SIGINT else -number)
+    assert command.process.wait(DEADLINE) == (-number if number == signal.SIGKILL else 130)
     wait_until_gone(processes)
     assert (containers(), folders(), command.records()) == ([], [], [])
     assert not list(command.folder.rglob("*.tmp"))
@@ -159,9 +161,16 @@ def changed(identity: str, part: int, value: str) -> str:
 def test_clean_removes_containers_of_the_dead_and_of_earlier_boots(
     client: DockerClient, labelled: Any, neighbour: str, dead: str, tmp_path: Path
 ) -> None:
-    for owner in (dead, changed(neighbour, 1, "0" * 32), changed(neighbour, 4, "1")):
+    for owner in (dead, changed(neighbour, 1, "0" * 32), changed(neighbour, 5, "1")):
         labelled(owner)
     assert "containers and folders removed: 3; in use: 0" in clean(tmp_path)
+    assert not containers()
+
+
+def test_a_command_that_has_nothing_to_run_removes_what_is_left_too(labelled: Any, dead: str, tmp_path: Path) -> None:
+    labelled(dead)
+    arguments = ["validate", TASK.spec.id, "--submission", submission(tmp_path), "--protocol", "smoke"]
+    subprocess.run([COMMAND, *arguments, "--sandbox", "docker"], capture_output=True, check=True)
     assert not containers()
 
 
@@ -190,7 +199,7 @@ def test_clean_leaves_what_it_does_not_know_to_be_dead(
 
 
 def test_clean_leaves_records_and_a_running_commands_containers(command: Command) -> None:
-    folder = command.folder / "runs" / "finished"
+    folder = command.folder / "runs" / "seed-7"
     folder.mkdir()
     kept = [folder / name for name in ("record.json", "weights.safetensors", "job.log", ".lock")]
     for path in [*kept, folder / ".scores.npz.0badcafe.tmp"]:

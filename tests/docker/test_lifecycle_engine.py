@@ -67,5 +67,5 @@ def test_a_job_is_given_up_when_the_engine_stays_away(image: str, tmp_path: Path
     finally:
         control("start")
     assert (stored.record.status, stored.record.attempts) == ("infra_failed", ATTEMPTS)
-    assert "ended with status 3: no Docker engine runs at unix://" in stored.record.reason
+    assert stored.record.reason.startswith("no Docker engine runs at unix://")
     assert "start the one that DOCKER_HOST names" in stored.record.reason

@@ -16,13 +16,13 @@ def run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_unknown_runtime_is_a_mistake_and_the_known_ones_are_named(
+def test_an_unknown_runtime_is_refused_and_the_known_ones_are_named(
     client: DockerClient, image: str, tmp_path: Path
 ) -> None:
     done = run(tmp_path, "--runtime", "nonsense")
     known = ", ".join(sorted(client.info()["Runtimes"]))
     expected = f"error: sandbox docker does not work here: Docker has no runtime named nonsense; it has {known}"
-    assert (done.returncode, done.stderr.strip()) == (2, expected)
+    assert (done.returncode, done.stderr.strip()) == (4, expected)
     assert not list(tmp_path.rglob("record.json"))
 
 
