@@ -24,11 +24,12 @@ from scipy import stats
 
 from mlsbench.harness.device import devices
 from mlsbench.harness.execute import prepare
+from mlsbench.harness.graphs import GraphedStep
 from mlsbench.harness.oracle import Oracle
 from mlsbench.harness.plan import Machine, plan, variant
 from mlsbench.harness.session import wire_contract
 from mlsbench.harness.split import read_key, run_seeds
-from mlsbench.harness.step import EagerStep, GraphedStep
+from mlsbench.harness.step import EagerStep
 from mlsbench.harness.trainer import predict, train
 from mlsbench.sandbox.inprocess import InProcessSession
 from mlsbench.scoring.membership import membership_metrics
@@ -51,11 +52,12 @@ def main() -> None:
     device = devices(options.device)[0]
     if options.what == "graphs" and device == "cpu":
         raise SystemExit("graphs are for CUDA, and there is no such device here")
-    usual = "bf16" if device != "cpu" else "fp32"
+    cuda = device != "cpu"
+    usual = "bf16" if cuda else "fp32"
     ways = {
-        "precision": {"fp32": ("fp32", False, 1), "bf16": ("bf16", False, 1)},
+        "precision": {"fp32": ("fp32", cuda, 1), "bf16": ("bf16", cuda, 1)},
         "graphs": {"plain": (usual, False, 1), "graphs": (usual, True, 1)},
-        "packed": {"alone": (usual, False, 1), "packed": (usual, False, PACKED)},
+        "packed": {"alone": (usual, cuda, 1), "packed": (usual, cuda, PACKED)},
     }[options.what]
     results = {}
     for name, (precision, graphs, jobs) in ways.items():
@@ -98,9 +100,8 @@ def _metrics(
     session.load(job.text)
     members = torch.from_numpy(np.flatnonzero(subject.member))
     images, labels = subject.pool.subset(members), subject.pool_labels[members]
-    make = GraphedStep if graphs else EagerStep
-    seeds = run_seeds(job.key, seed)
-    for _ in train(subject.model, images, labels, job.training, seeds, Oracle(session), precision == "bf16", make):
+    step = (GraphedStep if graphs else EagerStep)(subject.model, images, job.training, precision == "bf16")
+    for _ in train(subject.model, step, images, labels, job.training, run_seeds(job.key, seed), Oracle(session)):
         pass
     logits = [predict(subject.model, part).numpy() for part in (subject.pool, subject.test)]
     return membership_metrics(logits[0], subject.member, logits[1], subject.test_labels.numpy())

@@ -66,6 +66,7 @@ def _row(jobs: int, device: str, benchmark: str, seconds: float) -> list[Any]:
 
 def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: Any, results: Any) -> None:
     """Train until the time is up; images, seconds, seconds in the oracle, and MiB of the device."""
+    from mlsbench.harness.graphs import make_step
     from mlsbench.harness.images import Images
     from mlsbench.harness.models import build, initialize
     from mlsbench.harness.oracle import Answer, Oracle
@@ -103,7 +104,8 @@ def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: A
 
         model = model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
         try:
-            for _ in train(model, images, labels, training, RunSeeds(0, 1, 2), loss, where.type == "cuda"):
+            step = make_step(model, images, training, where.type == "cuda")
+            for _ in train(model, step, images, labels, training, RunSeeds(0, 1, 2), loss):
                 pass
         except TimeoutError:
             took = time.perf_counter() - started

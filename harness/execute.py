@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mlsbench.harness.data import Prepared, enlarge, load
+from mlsbench.harness.graphs import make_step
 from mlsbench.harness.images import Images
 from mlsbench.harness.job import Report
 from mlsbench.harness.models import build, initialize
@@ -34,6 +35,8 @@ from mlsbench.scoring.verdict import Verdict, judge
 from mlsbench.tasks import author_lines
 
 CURVE_EXAMPLES = 1000
+
+Told = float | int | str | None
 
 
 @dataclass
@@ -86,6 +89,7 @@ def execute(job: Job, probe_session: Session, session: Session, report: Report, 
     if job.deterministic:
         torch.use_deterministic_algorithms(True)
     timing: dict[str, float] = {}
+    training: dict[str, Told] = {}
     curve: list[EpochStats] = []
     try:
         probe(probe_session, job.text, job.spec.datasets[_dataset(job)].classes, job.training.epochs)
@@ -95,11 +99,11 @@ def execute(job: Job, probe_session: Session, session: Session, report: Report, 
         probe_session.close()
         subject = prepare(job)
         timing |= {"start": time.monotonic() - started, "evaluate": 0.0}
-        outcome = _train(job, subject, session, curve, timing, report)
+        outcome = _train(job, subject, session, curve, timing, training, report)
         timing["train"] = sum(e.seconds for e in curve)
         timing["oracle"] = session.seconds
     timing["total"] = time.monotonic() - started
-    _write(job, outcome, curve, timing)
+    _write(job, outcome, curve, timing, training)
 
 
 def prepare(job: Job) -> Subject:
@@ -125,15 +129,17 @@ def prepare(job: Job) -> Subject:
 
 
 def _train(
-    job: Job, subject: Subject, session: Session, curve: list[EpochStats], timing: dict[str, float], report: Report
-) -> Outcome:
+    job: Job, subject: Subject, session: Session, curve: list[EpochStats], timing: dict[str, float],
+    training: dict[str, Told], report: Report,
+) -> Outcome:  # fmt: skip
     members = torch.from_numpy(np.flatnonzero(subject.member))
     seeds = run_seeds(job.key, job.setting.seed)
-    bf16 = job.setting.precision == "bf16"
     try:
         session.load(job.text)
         images, labels = subject.pool.subset(members), subject.pool_labels[members]
-        for stats in train(subject.model, images, labels, job.training, seeds, Oracle(session), bf16):
+        step = make_step(subject.model, images, job.training, job.setting.precision == "bf16")
+        training["step"] = step.name
+        for stats in train(subject.model, step, images, labels, job.training, seeds, Oracle(session)):
             started = time.monotonic()
             stats.measured = subject.curve_point()
             timing["evaluate"] += time.monotonic() - started
@@ -186,13 +192,15 @@ def _attack(job: Job, subject: Subject) -> Outcome:
     return Outcome(verdict.status, verdict.reason, metrics, files)
 
 
-def _write(job: Job, outcome: Outcome, curve: list[EpochStats], timing: dict[str, float]) -> None:
+def _write(
+    job: Job, outcome: Outcome, curve: list[EpochStats], timing: dict[str, float], training: dict[str, Told]
+) -> None:
     files = {"submission.py": job.submission, "curve.csv": _curve_csv(curve), **outcome.files}
     for name, data in files.items():
         write_whole(job.folder / name, data)
     batches = sum(e.batches for e in curve)
     members = job.members or job.spec.datasets[_dataset(job)].train // 2
-    training: dict[str, float | int | str | None] = {"epochs": len(curve), "batches": batches}
+    training |= {"epochs": len(curve), "batches": batches}
     if job.device.startswith("cuda"):
         training["peak_mib"] = torch.cuda.max_memory_reserved(job.device) >> 20
     if batches:

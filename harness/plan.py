@@ -23,8 +23,8 @@ from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training
 HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
-    "split.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "oracle.py", "probe.py", "execute.py",
-    "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py",
+    "split.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "graphs.py", "oracle.py", "probe.py",
+    "execute.py", "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py",
     "../scoring/membership.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mlsbench.harness.images import Images, epoch_draws
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
-from mlsbench.harness.step import EagerStep, MakeStep
+from mlsbench.harness.step import Step
 from mlsbench.tasks.spec import Training
 
 EVALUATION_BATCH = 1000
@@ -54,15 +54,13 @@ def learning_rate(training: Training, epoch: int) -> float:
 
 
 def train(
-    model: nn.Module, images: Images, labels: Tensor, training: Training, seeds: RunSeeds, loss: Loss, bf16: bool,
-    make: MakeStep = EagerStep,
-) -> Iterator[EpochStats]:  # fmt: skip
-    """Train `model` on `images` with int64 `labels` [N] on the CPU, in the steps that `make` makes.
+    model: nn.Module, step: Step, images: Images, labels: Tensor, training: Training, seeds: RunSeeds, loss: Loss
+) -> Iterator[EpochStats]:
+    """Train `model`, which `step` was made for, on `images` with int64 `labels` [N] on the CPU.
 
     Yields after each epoch. The result depends on the arguments alone; on the CPU also on the number of threads. Raises
     CollapsedError on logits or weights that are not finite, and whatever `loss` raises.
     """
-    step = make(model, images, training, bf16)
     order = torch.Generator().manual_seed(seeds.order)
     chance = torch.Generator().manual_seed(seeds.augment)
     for epoch in range(training.epochs):

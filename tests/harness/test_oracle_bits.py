@@ -18,6 +18,7 @@ from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Answer, Oracle
 from mlsbench.harness.session import open_session
 from mlsbench.harness.split import run_seeds
+from mlsbench.harness.step import EagerStep
 from mlsbench.harness.trainer import Loss, train
 from mlsbench.sandbox.choose import BACKENDS
 from mlsbench.sandbox.worker import SEED
@@ -89,7 +90,8 @@ def weights(loss: Loss) -> dict[str, Tensor]:
     seeds = run_seeds(b"public", 42)
     initialize(model, seeds.init)
     training = TASK.spec.training("smoke", "resnet20-digits").model_copy(update={"epochs": 3})
-    for _ in train(model, images, torch.from_numpy(data.train_labels[chosen]), training, seeds, loss, False):
+    step = EagerStep(model, images, training, bf16=False)
+    for _ in train(model, step, images, torch.from_numpy(data.train_labels[chosen]), training, seeds, loss):
         pass
     return model.state_dict()
 

@@ -16,8 +16,9 @@ from mlsbench.harness.images import Images, epoch_draws
 from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
-from mlsbench.harness.step import MOMENTUM
-from mlsbench.harness.trainer import CollapsedError, learning_rate, predict, train
+from mlsbench.harness.step import MOMENTUM, EagerStep
+from mlsbench.harness.trainer import CollapsedError, EpochStats, learning_rate, predict
+from mlsbench.harness.trainer import train as train_in_steps
 from mlsbench.tasks import Training
 
 SEEDS = RunSeeds(init=11, order=12, augment=13)
@@ -51,6 +52,14 @@ def resnet() -> nn.Module:
     model = build("resnet20", 10, 1)
     initialize(model, SEEDS.init)
     return model.to(memory_format=torch.channels_last)
+
+
+def train(
+    model: nn.Module, images: Images, labels: Tensor, training: Training, seeds: RunSeeds, loss: Callable[..., Answer],
+    bf16: bool,
+) -> Iterator[EpochStats]:  # fmt: skip
+    step = EagerStep(model, images, training, bf16)
+    return train_in_steps(model, step, images, labels, training, seeds, loss)
 
 
 def trained(loss: Callable[..., Answer] = cross_entropy, training: Training = COSINE, **changes: Any) -> nn.Module:
