@@ -42,6 +42,9 @@ def main() -> None:
     commands += [
         ["agreement.py", what, "--seeds", seeds] for what in ("precision", *(["graphs"] if cuda else []), "packed")
     ]
+    commands.append(["runs.py", "--protocol", "smoke" if options.brief or not cuda else "paper"])
+    if options.brief:
+        commands[-1] += ["--seeds", "1", "--override", "epochs=1", "--override", "members=64"]
     for script, *arguments in commands:
         print(f"\n## {script} {' '.join(arguments)}\n", flush=True)
         given = [] if script == "oracle.py" else ["--device", options.device]
