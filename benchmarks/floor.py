@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -19,23 +21,30 @@ class Rates:
 
 
 def measure(device: torch.device, bf16: bool) -> Rates:
-    """The best of several matrix products in the precision of training, and of several copies."""
-    large = device.type == "cuda"
-    size, numbers = (8192 if large else 1536), (1 << 28 if large else 1 << 25)
-    matrix = torch.randn(size, size, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
+    """The best of several copies, and of several matrix products and large convolutions in the precision of training.
+
+    Both, because they come from different libraries: on some processors one of them knows fewer instructions.
+    """
+    large, dtype = device.type == "cuda", torch.bfloat16 if bf16 else torch.float32
+    size, images, channels, numbers = (8192, 512, 256, 1 << 28) if large else (1536, 16, 128, 1 << 25)
+    matrix = torch.randn(size, size, device=device, dtype=dtype)
+    maps = torch.randn(images, channels, 32, 32, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    kernels = torch.randn(channels, channels, 3, 3, device=device, dtype=dtype).to(memory_format=torch.channels_last)
     source, target = torch.ones(numbers, device=device), torch.empty(numbers, device=device)
 
-    def best(work: object, amount: float) -> float:
+    def best(work: Callable[[], object], amount: float) -> float:
         seconds = []
         for _ in range(8):
             synchronize(device)
             started = time.perf_counter()
-            work()  # type: ignore[operator]
+            work()
             synchronize(device)
             seconds.append(time.perf_counter() - started)
         return amount / min(seconds)
 
-    return Rates(best(lambda: matrix @ matrix, 2 * size**3), best(lambda: target.copy_(source), 8 * numbers))
+    product = best(lambda: matrix @ matrix, 2 * size**3)
+    convolution = best(lambda: functional.conv2d(maps, kernels, padding=1), 2 * maps.numel() * channels * 9)
+    return Rates(max(product, convolution), best(lambda: target.copy_(source), 8 * numbers))
 
 
 def seconds_an_image(model: nn.Module, inputs: Tensor, rates: Rates, bf16: bool) -> float:

@@ -75,7 +75,9 @@ def train(
             answer = loss(logits, targets, epoch)
             stats.add(answer)
             step.backward(answer.gradient)
-        if not all(torch.isfinite(p).all() for p in model.state_dict().values()):
+        # Together, so that a GPU is waited for once and not for each tensor.
+        values = torch.cat([v.flatten() for v in model.state_dict().values() if v.is_floating_point()])
+        if not torch.isfinite(values).all():
             raise CollapsedError(f"the model's weights are not finite after epoch {epoch}")
         stats.seconds = time.monotonic() - started
         yield stats
