@@ -66,7 +66,8 @@ def _read_key_file(option: str) -> bytes:
         if not stat.S_ISREG(mode):
             raise _bad_key(option, "is not a regular file")
         if mode & 0o077:
-            raise _bad_key(option, f"has mode {stat.S_IMODE(mode):04o}, so others can reach it; it must be 0600")
+            others = f"key file {option!r} has mode {stat.S_IMODE(mode):04o}, so others can reach it"
+            raise UserError(f"{others}. `chmod 600 FILE` mends that, for a published key, too.")
         secret = os.read(descriptor, KEY_BYTES + 1)
     finally:
         os.close(descriptor)
