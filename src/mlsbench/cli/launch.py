@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from mlsbench import UserError
+from mlsbench.cli.forecast import duration
 from mlsbench.cli.progress import JobProgress
 from mlsbench.harness.device import devices
 from mlsbench.harness.local import LocalEngine
@@ -93,7 +94,7 @@ class Launch:
             seconds = cpu_seconds(self.task.spec, waiting)
             if seconds > LONG_SECONDS:
                 raise UserError(
-                    f"there is no GPU here, and protocol {self.variant.name} would take about {_duration(seconds)} on "
+                    f"there is no GPU here, and protocol {self.variant.name} would take about {duration(seconds)} on "
                     f"this CPU. Try --protocol smoke, fewer --benchmark and --seed, or --override epochs=N "
                     f"--override members=M; --device cpu goes on regardless."
                 )
@@ -157,7 +158,3 @@ def chosen_of(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.0f} hours" if seconds >= 7200 else f"{seconds / 60:.0f} minutes"
