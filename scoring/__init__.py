@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         write_record,
         write_whole,
     )
+    from mlsbench.scoring.reproduction import Reproduction, reproduce
+    from mlsbench.scoring.reproduction_text import markdown_reproduction, reproduction_document, rich_reproduction
     from mlsbench.scoring.rows import Published
     from mlsbench.scoring.selection import one_record_a_job, select
     from mlsbench.scoring.table import Format, render
@@ -44,6 +46,7 @@ __all__ = [
     "Plan",
     "Published",
     "Record",
+    "Reproduction",
     "Setting",
     "Status",
     "Stored",
@@ -58,6 +61,7 @@ __all__ = [
     "find_records",
     "job_folder",
     "judge",
+    "markdown_reproduction",
     "membership_auc",
     "membership_metrics",
     "one_record_a_job",
@@ -65,6 +69,9 @@ __all__ = [
     "read_record",
     "record_schema",
     "render",
+    "reproduce",
+    "reproduction_document",
+    "rich_reproduction",
     "select",
     "slug",
     "write_record",
@@ -89,6 +96,8 @@ _MODULES = {
         "write_record",
         "write_whole",
     ),
+    "reproduction": ("Reproduction", "reproduce"),
+    "reproduction_text": ("markdown_reproduction", "reproduction_document", "rich_reproduction"),
     "rows": ("Published",),
     "selection": ("one_record_a_job", "select"),
     "table": ("Format", "render"),

@@ -33,6 +33,17 @@ def half_width(values: Sequence[float]) -> float | None:
     return _spread(values, (1 + LEVEL) / 2)
 
 
+def half_width_of_next(values: Sequence[float]) -> float | None:
+    """t₀.₉₇₅,ₙ₋₁ · s · √(1 + 1/n), half the width of the 95 % interval of one more value; None for fewer than two."""
+    width = half_width(values)
+    return None if width is None else width * math.sqrt(len(values) + 1)
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """s, the sample deviation of `values`; None for fewer than two."""
+    return stdev(values) if len(values) > 1 else None
+
+
 def detectable(values: Sequence[float]) -> float | None:
     """(t₀.₉₇₅,ₙ₋₁ + t₀.₈,ₙ₋₁) · s / √n for paired differences `values`; None for fewer than two.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from mlsbench.scoring.rows import NOTE, Row, Sheet, cell, heading
 from mlsbench.scoring.text import clean
@@ -16,15 +17,15 @@ def markdown_table(sheet: Sheet) -> str:
     columns = sheet.plan.columns
     titles = [*_HEAD, *(heading(column) for column in columns), "status"]
     rules = ["--:", ":--", ":--", ":--", *("--:" for _ in columns), ":--"]
-    lines = [_escape_markdown(sheet.caption), ""] if sheet.caption else []
-    lines += [_markdown_line([_escape_markdown(title) for title in titles]), _markdown_line(rules)]
+    lines = [escape_markdown(sheet.caption), ""] if sheet.caption else []
+    lines += [markdown_line([escape_markdown(title) for title in titles]), markdown_line(rules)]
     for row in (row for group in sheet.groups for row in group):
-        texts = [_escape_markdown(text) for text in _texts(row)]
-        cells = [(_escape_markdown(cell(row, column)), column.name in row.best) for column in columns]
-        status = _escape_markdown(clean(row.status_and_reason, _REASON_LIMIT))
-        lines.append(_markdown_line([*texts, *(f"**{text}**" if best else text for text, best in cells), status]))
-    notes = [f"- {_escape_markdown(line)}" for line in sheet.left_out]
-    return "\n".join([*lines, "", _escape_markdown(f"Cells: {NOTE}."), *([""] if notes else []), *notes]) + "\n"
+        texts = [escape_markdown(text) for text in _texts(row)]
+        cells = [(escape_markdown(cell(row, column)), column.name in row.best) for column in columns]
+        status = escape_markdown(clean(row.status_and_reason, _REASON_LIMIT))
+        lines.append(markdown_line([*texts, *(f"**{text}**" if best else text for text, best in cells), status]))
+    notes = [f"- {escape_markdown(line)}" for line in sheet.left_out]
+    return "\n".join([*lines, "", escape_markdown(f"Cells: {NOTE}."), *([""] if notes else []), *notes]) + "\n"
 
 
 def latex_table(sheet: Sheet) -> str:
@@ -52,7 +53,8 @@ def _texts(row: Row) -> tuple[str, str, str, str]:
     return "–" if row.rank is None else str(row.rank), row.name, row.type, row.benchmark
 
 
-def _markdown_line(cells: list[str]) -> str:
+def markdown_line(cells: Sequence[str]) -> str:
+    """A line of a table from escaped cells."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -60,7 +62,8 @@ def _latex_line(cells: list[str]) -> str:
     return rf"{' & '.join(cells)} \\"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """`text` as plain text in Markdown: no markup, mention or link."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*_{}\[\]|~#!$])", r"\\\1", text)
     text = text.replace("@", "&#64;").replace("://", r"\://")  # neither mentions nor links

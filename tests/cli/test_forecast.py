@@ -99,6 +99,6 @@ def test_a_plan_that_is_done_has_nothing_left(tmp_path: Path) -> None:
     assert forecast.left() == 0
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (130, "2 min"), (5940, "99 min"), (12000, "3 h 20 min")])
+@pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (130, "2 min"), (5940, "99 min"), (12000, "3.3 hours")])
 def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -71,11 +71,10 @@ class Forecast:
 
 
 def duration(seconds: float) -> str:
-    """As "40 s", "12 min" or "3 h 20 min"."""
+    """As "40 s", "12 min" or "3.3 hours"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 def _identity(job: Job) -> str:

@@ -15,7 +15,9 @@ from mlsbench.cli import options
 
 if TYPE_CHECKING:
     from mlsbench.cli.launch import Launch
-    from mlsbench.scoring import Entry
+    from mlsbench.cli.reproduction import ReportFile
+    from mlsbench.harness.plan import Job
+    from mlsbench.scoring import Entry, Stored
     from mlsbench.tasks import PublishedRow, Submission, TaskFolder
 
 INTERRUPTED = 130
@@ -84,19 +86,26 @@ def baselines(
     only: Annotated[list[str], typer.Option(help="Only this baseline; repeatable.")] = [],
     runs: options.Runs = Path("runs"),
     override: options.Overrides = [],
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write measured beside published here, too, as Markdown.")
+    ] = None,
     json_: options.Json = False,
 ) -> None:
-    """Run the task's baselines and controls, and print them beside the published rows.
+    """Run the task's baselines and controls, and compare them with the published rows.
+
+    Finished jobs are not repeated: the same command again continues.
 
     Example: mlsbench baselines security-membership-inference-defense --protocol smoke --only erm --only relaxloss
     """
     from mlsbench.cli.launch import Launch, Options
+    from mlsbench.cli.reproduction import ReportFile
     from mlsbench.tasks import baseline_path, get_task, read_submission
 
     folder = get_task(task)
     known = list(folder.spec.baselines)
     if unknown := [n for n in only if n not in known]:
         raise UserError(f"--only {unknown[0]}: the baselines are {', '.join(known)}")
+    written = ReportFile(report) if report else None
     launch = Launch(
         folder, Options(protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, jobs, runs, override)
     )
@@ -104,7 +113,7 @@ def baselines(
     for baseline in dict.fromkeys(only or known):
         candidate = read_submission(baseline_path(task, baseline), folder)
         entries.append((_entry(baseline, EntryType.baseline, candidate), candidate))
-    _finish(launch, entries, json_, published=True)
+    _finish(launch, entries, json_, compared=True, report=written)
 
 
 def _entry(name: str, type_: EntryType, candidate: Submission) -> Entry:
@@ -118,35 +127,49 @@ def _entry(name: str, type_: EntryType, candidate: Submission) -> Entry:
         raise UserError("--name: give a name of at least one printable character") from None
 
 
+def run_jobs(launch: Launch, jobs: Sequence[Job]) -> list[Stored]:
+    """The records of `jobs`; Ctrl-C ends the process with its exit code."""
+    try:
+        return launch.run(jobs)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command continues with the jobs that are left", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def _finish(
-    launch: Launch, entries: Sequence[tuple[Entry, Submission]], as_json: bool, published: bool = False
+    launch: Launch,
+    entries: Sequence[tuple[Entry, Submission]],
+    as_json: bool,
+    compared: bool = False,
+    report: ReportFile | None = None,
 ) -> None:
     """Run the jobs of `entries` and print their table; the process ends with the exit code that they mean."""
     from rich.console import Console
 
     from mlsbench.cli.launch import exit_code
+    from mlsbench.cli.reproduction import Findings
     from mlsbench.scoring import aggregate, render, select
 
-    jobs = launch.plan(entries)
-    try:
-        stored = launch.run(jobs)
-    except KeyboardInterrupt:
-        typer.echo("interrupted: the same command continues with the jobs that are left", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    records = [s.record for s in stored]
-    chosen, left_out = select(records, launch.variant.name)
+    stored = run_jobs(launch, launch.plan(entries))
+    chosen, left_out = select([s.record for s in stored], launch.variant.name)
     plan = launch.table_plan()
-    rows = published_rows(launch.task, launch.variant.name) if published else []
     results = aggregate(chosen, plan)
+    findings = Findings(launch, chosen, left_out) if compared else None
+    if report and findings:
+        report.write(findings.markdown())
     if as_json:
-        table = json.loads(str(render(results, plan, "json", published=rows, left_out=left_out)))
+        table = json.loads(str(render(results, plan, "json", left_out=left_out)))
         documents = [{"path": str(s.path), **s.record.model_dump(mode="json")} for s in stored]
-        typer.echo(json.dumps({"caption": launch.caption(), "records": documents, "table": table}, indent=2))
+        document = {"caption": launch.caption(), "records": documents, "table": table}
+        typer.echo(json.dumps(document | (findings.document() if findings else {}), indent=2))
     else:
         # A pipe has no width; a table that breaks its lines there helps nobody.
-        console = Console() if Console().is_terminal else Console(width=110)
-        console.print(render(results, plan, "rich", published=rows, left_out=left_out, caption=launch.caption()))
-        console.print(f"\nrecords: {launch.runs}", markup=False, highlight=False, soft_wrap=True)
+        out = Console() if Console().is_terminal else Console(width=110)
+        out.print(render(results, plan, "rich", left_out=left_out, caption=launch.caption()))
+        if findings:
+            out.print()
+            out.print(findings.rich())
+        out.print(f"\nrecords: {launch.runs}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(exit_code(stored))
 
 
