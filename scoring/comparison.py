@@ -18,7 +18,7 @@ class Difference:
 
     n: seeds where both have a number, of `planned`; difference: only if n == planned, so that a seed lost by a crash
     hides nothing; detectable: about the smallest true difference that n seeds find (two-sided 5 % test, 80 % power),
-    None for n < 2.
+    None for n < 2 and without a difference.
     """
 
     benchmark: str
@@ -62,30 +62,43 @@ def compare(records: Iterable[Record], a_name: str, b_name: str, plan: Plan) -> 
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """The comparison as plain lines, for people: one of heading, then one a benchmark."""
-    a, b = comparison.a, comparison.b
-    better = "positive" if comparison.metric.sign > 0 else "negative"
+    """The comparison as plain lines for people: a heading, one line a benchmark, and what the words mean."""
+    names = _label(comparison.a, comparison.b), _label(comparison.b, comparison.a)
+    better = "above" if comparison.metric.sign > 0 else "below"
+    seeds = comparison.differences[0].planned
     lines = [
-        f"{comparison.metric.title}: {_label(a, b)} minus {_label(b, a)}, paired over seeds; {better} favours the first"
+        f"{comparison.metric.title}: {names[0]} minus {names[1]}, each seed of one against the same seed of the other; "
+        f"{better} zero {names[0]} is better",
+        "",
     ]
     width = max(len(d.benchmark) for d in comparison.differences)
-    for d in comparison.differences:
-        if d.difference is None:
-            text = f"no difference: {d.n}/{d.planned} seeds have both numbers"
-        else:
-            spread = "" if d.difference.half_width is None else f" ± {d.difference.half_width:.3f}"
-            text = f"{d.difference.mean:+.3f}{spread} ({d.n}/{d.planned})"
-            if d.detectable is not None:
-                seen = "clear of zero" if d.clear else "not clear of zero"
-                text += f"  {seen}; {d.n} seeds can show {d.detectable:.3f} or more"
-        lines.append(f"{d.benchmark:<{width}}  {text}")
+    lines += [f"{d.benchmark:<{width}}  {_line(d, names, comparison.metric.sign)}" for d in comparison.differences]
+    if any(d.detectable is not None for d in comparison.differences):
+        lines += [
+            "",
+            f"± is half the width of the 95 % t-interval over {seeds} seeds; clear if zero is outside it.",
+            "detectable: the smallest true difference that as many seeds, scattering as these do, would show as clear "
+            "4 times in 5. A smaller one may be there unseen: more seeds find it.",
+        ]
+    elif any(d.difference is not None for d in comparison.differences):
+        lines += ["", "One seed has no interval: nobody can say whether a difference is more than chance."]
     return lines
+
+
+def _line(d: Difference, names: tuple[str, str], sign: int) -> str:
+    if d.difference is None:
+        return f"no difference: {d.n} of {d.planned} seeds have both numbers"
+    count = f"({d.difference.n}/{d.difference.planned})"
+    if d.difference.half_width is None or d.detectable is None:
+        return f"{d.difference.mean:+.3f} {count}"
+    clear = f"clear, {names[d.difference.mean * sign < 0]} is better" if d.clear else "not clear"
+    return f"{d.difference.mean:+.3f} ± {d.difference.half_width:.3f} {count}  {clear}; detectable {d.detectable:.3f}"
 
 
 def _difference(benchmark: str, a: Sequence[float | None], b: Sequence[float | None]) -> Difference:
     paired = [x - y for x, y in zip(a, b, strict=True) if x is not None and y is not None]
     mean = mean_over_seeds(paired, len(a)) if paired and len(paired) == len(a) else None
-    return Difference(benchmark, len(paired), len(a), mean, detectable(paired))
+    return Difference(benchmark, len(paired), len(a), mean, detectable(paired) if mean else None)
 
 
 def _find(results: Sequence[EntryResult], asked: str) -> EntryResult:

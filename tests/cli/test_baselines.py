@@ -54,4 +54,6 @@ def test_the_same_command_makes_the_same_document_without_a_job(made: tuple[Any,
 def test_a_document_that_cannot_be_written_is_said_before_anything_runs(mlsbench_run: Any, tmp_path: Path) -> None:
     done = mlsbench_run(*TINY, "--report", "nowhere/report.md", cwd=tmp_path)
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
-    assert done.stderr == "error: --report nowhere/report.md: name a file in a folder that is there and can be written\n"
+    assert (
+        done.stderr == "error: --report nowhere/report.md: name a file in a folder that is there and can be written\n"
+    )

@@ -74,7 +74,9 @@ def test_one_seed_shows_a_difference_without_interval(make_entry: Callable[..., 
 
 def test_the_line_of_one_seed_promises_no_interval(make_entry: Callable[..., Any], plan: Plan) -> None:
     result = compare([*make_entry("a", A), *make_entry("b", B)], "a", "b", replace(plan, seeds=(42,)))
-    assert comparison_lines(result)[1] == "one   +0.012 (1/1)"
+    lines = comparison_lines(result)
+    assert lines[2] == "one   +0.012 (1/1)"
+    assert lines[-1] == "One seed has no interval: nobody can say whether a difference is more than chance."
 
 
 def test_an_unknown_name_is_an_error_with_close_matches(make_entry: Callable[..., Any], plan: Plan) -> None:
@@ -108,12 +110,33 @@ def test_a_few_digits_of_a_submission_are_not_enough(make_entry: Callable[..., A
 
 def test_the_lines_say_difference_interval_and_what_could_be_shown(make_entry: Callable[..., Any], four: Plan) -> None:
     lines = comparison_lines(compare([*make_entry("a", A), *make_entry("b", B)], "a", "b", four))
-    assert lines == [
-        "test acc: a minus b, paired over seeds; positive favours the first",
-        "one   +0.023 ± 0.023 (4/4)  not clear of zero; 4 seeds can show 0.030 or more",
-        "two   +0.003 ± 0.023 (4/4)  not clear of zero; 4 seeds can show 0.030 or more",
-        "mean  +0.013 ± 0.019 (4/4)  not clear of zero; 4 seeds can show 0.025 or more",
+    assert lines[:5] == [
+        "test acc: a minus b, each seed of one against the same seed of the other; above zero a is better",
+        "",
+        "one   +0.023 ± 0.023 (4/4)  not clear; detectable 0.030",
+        "two   +0.003 ± 0.023 (4/4)  not clear; detectable 0.030",
+        "mean  +0.013 ± 0.019 (4/4)  not clear; detectable 0.025",
     ]
+
+
+def test_the_lines_explain_their_words(make_entry: Callable[..., Any], four: Plan) -> None:
+    text = " ".join(comparison_lines(compare([*make_entry("a", A), *make_entry("b", B)], "a", "b", four))[5:])
+    for words in (
+        "95 % t-interval over 4 seeds",
+        "clear if zero is outside",
+        "detectable: the smallest true",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(("sign", "winner"), [("max", "b"), ("min", "a")])
+def test_a_clear_difference_names_who_is_better(
+    make_entry: Callable[..., Any], four: Plan, sign: Any, winner: str
+) -> None:
+    plan = replace(four, columns=(Column("acc", "test acc", sign, primary=True),))
+    higher = [[x + 0.1 for x in row] for row in A]
+    lines = comparison_lines(compare([*make_entry("a", A), *make_entry("b", higher)], "a", "b", plan))
+    assert f"clear, {winner} is better; detectable 0.000" in lines[2]
 
 
 def test_the_lines_name_what_tells_namesakes_apart(make_entry: Callable[..., Any], plan: Plan) -> None:
@@ -121,12 +144,13 @@ def test_the_lines_name_what_tells_namesakes_apart(make_entry: Callable[..., Any
     records = [*make_entry("m", A, type="agent"), *make_entry("m", B), *make_entry("m", B, submission="2" * 64)]
     by_type = comparison_lines(compare(records, "m:agent", "m:baseline:11111111", low_is_good))
     by_digits = comparison_lines(compare(records, "m:baseline:11111111", "m:baseline:22222222", low_is_good))
-    assert by_type[0] == "mia auc: m:agent minus m:baseline, paired over seeds; negative favours the first"
+    assert by_type[0].startswith("mia auc: m:agent minus m:baseline, each seed")
+    assert by_type[0].endswith("below zero m:agent is better")
     assert "m:baseline:111111111111 minus m:baseline:222222222222" in by_digits[0]
 
 
 def test_the_lines_say_when_there_is_no_difference(make_entry: Callable[..., Any], plan: Plan) -> None:
     lost = [["missing", 0.1], B[1]]
     lines = comparison_lines(compare([*make_entry("a", A), *make_entry("b", lost)], "a", "b", plan))
-    assert lines[1] == "one   no difference: 1/2 seeds have both numbers"
-    assert lines[-1] == "mean  no difference: 1/2 seeds have both numbers"
+    assert lines[2] == "one   no difference: 1 of 2 seeds have both numbers"
+    assert lines[4] == "mean  no difference: 1 of 2 seeds have both numbers"

@@ -33,7 +33,8 @@ def table(
     format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.rich,
     published: Annotated[bool, typer.Option("--published", help="Show the published rows, too.")] = False,
     compare: Annotated[
-        tuple[str, str] | None, typer.Option(help="Two entries: paired differences over seeds instead of the table.")
+        tuple[str, str] | None,
+        typer.Option(help="Two entries: their differences over seeds, not the table."),
     ] = None,
     benchmark: options.Benchmarks = [],
     seed: options.Seeds = [],
@@ -69,7 +70,7 @@ def table(
     if compare is not None:
         if format_ is not Format.rich:
             raise UserError("--compare has no --format: it prints lines")
-        typer.echo("\n".join(comparison_lines(compare_entries(records, *compare, plan))))
+        typer.echo("\n".join([*comparison_lines(compare_entries(records, *compare, plan)), *left_out]))
         return
     if not stored:
         typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
