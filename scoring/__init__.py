@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlsbench.scoring.aggregation import BenchmarkResult, Column, EntryResult, Plan, aggregate
+    from mlsbench.scoring.aggregation import BenchmarkResult, Column, EntryResult, Plan, aggregate, rejected_entry
     from mlsbench.scoring.comparison import Comparison, Difference, compare, comparison_lines
     from mlsbench.scoring.interval import Mean
     from mlsbench.scoring.layout import entry_folder, job_folder, slug
@@ -68,6 +68,7 @@ __all__ = [
     "privacy_score",
     "read_record",
     "record_schema",
+    "rejected_entry",
     "render",
     "reproduce",
     "reproduction_document",
@@ -79,7 +80,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "aggregation": ("BenchmarkResult", "Column", "EntryResult", "Plan", "aggregate"),
+    "aggregation": ("BenchmarkResult", "Column", "EntryResult", "Plan", "aggregate", "rejected_entry"),
     "comparison": ("Comparison", "Difference", "compare", "comparison_lines"),
     "interval": ("Mean",),
     "layout": ("entry_folder", "job_folder", "slug"),

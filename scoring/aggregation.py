@@ -131,6 +131,16 @@ def aggregate(records: Iterable[Record], plan: Plan) -> list[EntryResult]:
     return _ranked([_entry(key, jobs, plan) for key, jobs in entries.items()], plan.primary)
 
 
+def rejected_entry(key: EntryKey, reason: str, plan: Plan) -> EntryResult:
+    """The entry of a file that was no submission, so that there are no records: every planned seed is rejected."""
+    nothing: tuple[None, ...] = (None,) * len(plan.seeds)
+    troubles = tuple(Trouble(seed, "rejected", reason) for seed in plan.seeds)
+    values = {column.name: nothing for column in plan.columns}
+    means = {column.name: None for column in plan.columns}
+    results = tuple(BenchmarkResult(name, 0, len(plan.seeds), values, means, troubles) for name in plan.benchmarks)
+    return EntryResult(key, results, nothing, None)
+
+
 def _entry(key: EntryKey, jobs: Mapping[tuple[str, int], Record], plan: Plan) -> EntryResult:
     results = tuple(_benchmark(name, [jobs.get((name, seed)) for seed in plan.seeds], plan) for name in plan.benchmarks)
     by_seed = zip(*(result.values[plan.primary.name] for result in results), strict=True)
