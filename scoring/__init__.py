@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mlsbench.scoring.table import Format, render
     from mlsbench.scoring.text import clean
     from mlsbench.scoring.verdict import Verdict, judge
+    from mlsbench.scoring.verification import Verification, read_run, unlike_settings, verify
 
 __all__ = [
     "BenchmarkResult",
@@ -51,6 +52,7 @@ __all__ = [
     "Status",
     "Stored",
     "Verdict",
+    "Verification",
     "accuracy",
     "aggregate",
     "clean",
@@ -67,6 +69,7 @@ __all__ = [
     "one_record_a_job",
     "privacy_score",
     "read_record",
+    "read_run",
     "record_schema",
     "rejected_entry",
     "render",
@@ -75,6 +78,8 @@ __all__ = [
     "rich_reproduction",
     "select",
     "slug",
+    "unlike_settings",
+    "verify",
     "write_record",
     "write_whole",
 ]
@@ -104,6 +109,7 @@ _MODULES = {
     "table": ("Format", "render"),
     "text": ("clean",),
     "verdict": ("Verdict", "judge"),
+    "verification": ("Verification", "read_run", "unlike_settings", "verify"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,0 +1,178 @@
+"""The command that runs a record's submission again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlsbench import UserError
+from mlsbench.cli import options
+
+if TYPE_CHECKING:
+    from mlsbench.cli.launch import Launch
+    from mlsbench.harness.plan import Job
+    from mlsbench.scoring import Record, Verification
+    from mlsbench.tasks import Submission, TaskFolder
+
+DIFFERS, INFRASTRUCTURE = 1, 4
+ENDED = ("scored", "collapsed", "failed", "rejected")
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(verify)
+
+
+def verify(
+    record: Annotated[Path, typer.Argument(exists=True, help="A record.json, or the folder that holds it.")],
+    key: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="The split key of the record, if that is not public: 32 bytes, mode 0600."),
+    ] = "",
+    sandbox: options.Sandbox = "auto",
+    runtime: options.Runtime = None,
+    device: options.Device = "auto",
+    json_: options.Json = False,
+) -> None:
+    """Run a record's submission again, in the same setting, and compare.
+
+    On the same kind of machine every bit must agree, elsewhere the metrics within a tolerance that is shown. Exit code
+    0: the same; 1: something differs. Nothing beside the record is changed.
+
+    Example: mlsbench verify runs/TASK/smoke/mine-agent-0123456789ab/resnet20-digits/seed-42
+    """
+    from mlsbench.cli.run import run_jobs
+    from mlsbench.harness.data import load
+    from mlsbench.scoring import read_run, unlike_settings
+    from mlsbench.scoring import verify as compare
+    from mlsbench.tasks import get_task
+
+    folder = record if record.is_dir() else record.parent
+    run = read_run(folder)
+    stated = run.record
+    if stated.status not in ENDED:
+        raise UserError(f"{record}: {stated.status} says nothing about the submission, so there is nothing to verify")
+    task = get_task(stated.setting.task)
+    submission = _stored_submission(folder, task)
+    if submission.sha256 != stated.entry.submission:
+        fault = f"submission.py has SHA-256 {submission.sha256}, the record is of {stated.entry.submission}"
+        _finish(record, stated, None, [fault], json_)
+    with tempfile.TemporaryDirectory(prefix="mlsbench-verify-") as temporary:
+        launch = _launch(task, stated, _key(stated, key), sandbox, runtime, device, Path(temporary))
+        job = _job(launch, stated, submission)
+        for line in unlike_settings(stated.setting, job.setting):
+            typer.echo(f"note: {line}; bits cannot be expected to agree", err=True)
+        (again,) = run_jobs(launch, [job])
+        if again.record.status == "infra_failed":
+            typer.echo(f"error: the second run failed for this machine's reasons: {again.record.reason}", err=True)
+            raise typer.Exit(INFRASTRUCTURE)
+        dataset = job.spec.benchmarks[job.setting.benchmark].dataset
+        data = load(dataset, job.spec.datasets[dataset], job.data, job.members)
+        found = compare(run, read_run(again.path.parent), data.test_labels)
+    _finish(record, stated, found, found.faults, json_)
+
+
+def _stored_submission(folder: Path, task: TaskFolder) -> Submission:
+    from mlsbench.tasks import SubmissionRejected, read_submission
+
+    try:
+        return read_submission(folder / "submission.py", task)
+    except SubmissionRejected as rejected:
+        raise UserError(f"{rejected}; the file that was run must stand beside its record") from None
+
+
+def _key(record: Record, key: str) -> str:
+    """The key's option. Raises UserError unless it is the record's."""
+    from mlsbench.harness.split import PUBLIC, read_key
+
+    digest = record.setting.split_key
+    if not key:
+        if digest == read_key(PUBLIC).digest:
+            return PUBLIC
+        raise UserError(f"the record was made under the split key of SHA-256 {digest}: give its file with --key FILE")
+    if (given := read_key(key).digest) != digest:
+        raise UserError(f"--key {key} has SHA-256 {given}, the record was made under {digest}")
+    return key
+
+
+def _launch(
+    task: TaskFolder, record: Record, key: str, sandbox: str, runtime: str | None, device: str, runs: Path
+) -> Launch:
+    """A launch of the record's setting. Raises UserError if the installed task has none such."""
+    from mlsbench.cli.launch import Launch, Options
+    from mlsbench.harness.plan import variant
+
+    setting = record.setting
+    if setting.benchmark not in variant(task.spec, setting.protocol).benchmarks:
+        raise UserError(f"the installed task has no benchmark {setting.benchmark} in protocol {setting.protocol}")
+    if device == "auto" and setting.device_kind == "cpu":
+        from mlsbench.harness.device import devices
+
+        device = "cpu" if devices("auto") != ["cpu"] else "auto"
+    deterministic = bool(record.environment.get("deterministic"))
+    chosen = Options(
+        protocol=setting.protocol, benchmarks=[setting.benchmark], seeds=[setting.seed], key=key, sandbox=sandbox,
+        runtime=runtime, device=device, deterministic=deterministic, jobs=1, runs=runs, overrides=[],
+    )  # fmt: skip
+    return Launch(task, chosen)
+
+
+def _job(launch: Launch, record: Record, submission: Submission) -> Job:
+    """The record's job, with as many threads: another number of them gives other bits."""
+    (job,) = launch.plan([(record.entry, submission)])
+    if job.setting.data != record.setting.data:
+        raise UserError(f"the record's data are not those of the installed task: {record.setting.data[:12]}…")
+    threads = record.environment.get("threads")
+    return job.model_copy(update={"threads": threads}) if isinstance(threads, int) and threads > 0 else job
+
+
+def _finish(record: Path, stated: Record, found: Verification | None, faults: Sequence[str], as_json: bool) -> None:
+    """Print what was found, and end the process."""
+    if as_json:
+        typer.echo(json.dumps(_document(record, found, faults), indent=2))
+    else:
+        typer.echo("\n".join(_lines(stated, found, faults)))
+    raise typer.Exit(DIFFERS if faults else 0)
+
+
+def _document(record: Path, found: Verification | None, faults: Sequence[str]) -> dict[str, object]:
+    metrics = found.metrics if found else ()
+    return {
+        "record": str(record),
+        "same": not faults,
+        "expected": None if found is None else "tolerance" if found.unlike else "bits",
+        "unlike": found.unlike if found else [],
+        "metrics": {m.name: {"recorded": m.recorded, "again": m.again, "difference": m.difference} for m in metrics},
+        "faults": list(faults),
+        "notes": found.notes if found else [],
+    }
+
+
+def _lines(stated: Record, found: Verification | None, faults: Sequence[str]) -> list[str]:
+    from mlsbench.scoring.text import clean
+    from mlsbench.scoring.verification import TOLERANCE
+
+    setting = stated.setting
+    where = f"{setting.benchmark}, protocol {setting.protocol}, seed {setting.seed}"
+    lines = [f"{clean(stated.entry.name, 60)} ({stated.entry.type}), {where}"]
+    if found:
+        width = max((len(metric.name) for metric in found.metrics), default=0)
+        lines += [
+            f"  {metric.name:<{width}}  {_number(metric.recorded)} in the record, {_number(metric.again)} now"
+            for metric in found.metrics
+        ]
+        how = f"within {TOLERANCE}, for the machines are not of one kind" if found.unlike else "in every bit"
+        lines.append(f"to agree {how}{':' if found.unlike else ''}")
+        lines += [f"  {clean(line, 300)}" for line in found.unlike]
+    lines.append("differs:" if faults else "the same")
+    lines += [f"  {clean(line, 300)}" for line in faults]
+    return [*lines, *(f"note: {line}" for line in (found.notes if found else ()))]
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6f}"
