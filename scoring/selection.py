@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FINISHED: frozenset[Status] = frozenset({"scored", "collapsed", "failed", "rejected"})
 UNTRUSTED_SANDBOX = "inprocess"
 
+_HINTS = {"split_key": " (--key chooses)"}
 _WORDS = {"task_version": "task version", "frozen": "code", "split_key": "split key"}
 
 
@@ -92,7 +93,9 @@ def _difference(other: Group, chosen: Group) -> str:
     parts = []
     for field, theirs, ours in zip(Group._fields, other, chosen, strict=True):
         if theirs != ours:
-            parts.append(f"{_WORDS.get(field, field)} {_short(theirs)}, the table's is {_short(ours)}")
+            parts.append(
+                f"{_WORDS.get(field, field)} {_short(theirs)}, the table's is {_short(ours)}{_HINTS.get(field, '')}"
+            )
     return "; ".join(parts)
 
 

@@ -82,6 +82,16 @@ def test_records_of_another_precision_are_left_out_and_said(show: Call, tmp_path
     assert "6 records left out: precision bf16, the table's is fp32" in output
 
 
+def test_two_keys_are_never_mixed_and_the_rest_can_be_had(show: Call, tmp_path: Path) -> None:
+    write(tmp_path, 0.7, "mine")
+    write(tmp_path, 0.9, "other", split_key="a" * 64)
+    write(tmp_path, 0.8, "another", split_key="a" * 64)
+    default, public = (json.loads(show("--format", "json", *more)[1]) for more in ((), ("--key", "public")))
+    assert {row["name"] for row in default["rows"]} == {"other", "another"}
+    assert {row["name"] for row in public["rows"]} == {"mine"}
+    assert "(--key chooses)" in default["left_out"][0]
+
+
 def test_the_key_that_is_asked_for_chooses_the_records(show: Call, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(bytes(32))
