@@ -93,9 +93,8 @@ def _difference(other: Group, chosen: Group) -> str:
     parts = []
     for field, theirs, ours in zip(Group._fields, other, chosen, strict=True):
         if theirs != ours:
-            parts.append(
-                f"{_WORDS.get(field, field)} {_short(theirs)}, the table's is {_short(ours)}{_HINTS.get(field, '')}"
-            )
+            words, hint = _WORDS.get(field, field), _HINTS.get(field, "")
+            parts.append(f"{words} {_short(theirs)}, the table's is {_short(ours)}{hint}")
     return "; ".join(parts)
 
 

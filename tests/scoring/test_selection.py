@@ -17,7 +17,7 @@ OTHER_KEY = "b" * 64
     ("change", "said"),
     [
         ({"precision": "bf16"}, "1 record left out: precision bf16, the table's is fp32"),
-        ({"split_key": OTHER_KEY}, "1 record left out: split key bbbbbbbb…, the table's is aaaaaaaa…"),
+        ({"split_key": OTHER_KEY}, "1 record left out: split key bbbbbbbb…, the table's is aaaaaaaa… (--key chooses)"),
         ({"frozen": "e" * 64}, "1 record left out: code eeeeeeee…, the table's is ffffffff…"),
         ({"task_version": 2}, "1 record left out: task version 2, the table's is 1"),
         ({"protocol": "quick"}, "1 record left out: of protocol quick, the table is of paper"),
