@@ -58,7 +58,7 @@ def test_what_is_left_of_the_plan_is_said_when_a_job_ends(tmp_path: Path, capsys
         for event in (Event("start", one, {"attempt": 1}), end(one, "scored")):
             progress(event)
     assert capsys.readouterr().err.splitlines()[1] == (
-        "[1/2] erm: resnet20-digits seed 42: scored in 7 s on cpu; about 0 s left"
+        "[1/2] erm: resnet20-digits seed 42: scored in 7 s on cpu; ~0 s left"
     )
 
 

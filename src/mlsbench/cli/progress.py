@@ -9,7 +9,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from mlsbench.cli.forecast import Forecast, duration
 from mlsbench.harness.local import Event
@@ -31,11 +31,12 @@ class JobProgress:
         self._forecast = Forecast(jobs)
         self._lock = threading.Lock()
         self._bars: dict[Path, TaskID] = {}
+        texts = [TextColumn(f"{{task.{of}}}") for of in ("description", "fields[news]", "fields[left]")]
+        # A terminal of 80 columns has no room for a bar beside an entry, a benchmark and a device.
+        bar = [BarColumn(12)] if self._console.width >= 100 else []
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(10), TextColumn("{task.fields[news]}"), TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"), console=self._console, transient=True,
-            disable=not self._console.is_terminal,
-        )  # fmt: skip
+            texts[0], *bar, *texts[1:], console=self._console, transient=True, disable=not self._console.is_terminal
+        )
         self._plan = self._progress.add_task("all jobs", total=self._total, news=f"0/{self._total}", left="")
 
     def __enter__(self) -> JobProgress:
@@ -57,9 +58,9 @@ class JobProgress:
     def _start(self, event: Event) -> None:
         self._forecast.start(event.job)
         job, label = event.job, self._label(event.job)
+        name, epochs = escape(f"{job.device} {label}"), job.training.epochs
         if job.folder not in self._bars:
-            self._bars[job.folder] = self._progress.add_task("", total=job.training.epochs, news="", left="")
-        name = escape(f"{label} on {job.device}")
+            self._bars[job.folder] = self._progress.add_task(name, total=epochs, news="", left="")
         self._progress.update(self._bars[job.folder], description=name, completed=0, news="starting", left="")
         if self._total > 1 and not self._console.is_terminal:
             self._say(f"{label}: starts on {job.device}")
@@ -68,7 +69,6 @@ class JobProgress:
         epoch, epochs, accuracy = event.data["epoch"], event.data["epochs"], event.data["test_acc"]
         self._forecast.epoch(event.job, event.data["left_seconds"])
         left = duration(event.data["left_seconds"])
-        # A terminal of 80 columns has room for no more.
         short = f"{epoch}/{epochs}, acc {accuracy:.2f}"
         self._progress.update(self._bars[event.job.folder], completed=epoch, news=short, left=left)
         if not self._console.is_terminal:
@@ -99,7 +99,7 @@ class JobProgress:
 
     def _left(self) -> str:
         seconds = self._forecast.left()
-        return "" if seconds is None else f"about {duration(seconds)} left"
+        return "" if seconds is None else f"~{duration(seconds)} left"
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
