@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from mlsbench.scoring.reproduction import Reproduced, Reproduction
@@ -19,6 +20,7 @@ EXPLANATION = (
     "which is where one more run of ours would lie 19 times in 20; one seed has no deviation, so its verdict is n/a"
 )
 _HEAD = ("entry", "benchmark", "metric", "measured", "s", "published", "difference", "allowed", "verdict")
+_WIDTHS = (7, 11, 12, 9)
 _STYLES = {"within": "green", "outside": "red"}
 
 
@@ -36,21 +38,22 @@ def summary(reproduction: Reproduction) -> str:
 
 
 def rich_reproduction(reproduction: Reproduction) -> Group:
-    """What a rich console prints."""
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for index, title in enumerate(_HEAD):
-        grid.add_column(title, justify="right" if 3 <= index < 8 else "left", overflow="fold")
-    before = None
-    for row in reproduction.rows:
-        same = before is not None and (before.entry, before.benchmark) == (row.entry, row.benchmark)
-        name, benchmark, *cells, verdict = _cells(row)
-        grid.add_row(
-            *map(Text, ("", "") if same else (name, benchmark)), *map(Text, cells),
-            Text(verdict, style=_STYLES.get(verdict, "")),
-        )  # fmt: skip
-        before = row
-    parts: list[RenderableType] = [grid, Text(f"\n{summary(reproduction)}"), Text(EXPLANATION, style="dim")]
-    return Group(*parts, *(Text(f"left out: {line}", style="yellow") for line in reproduction.left_out))
+    """What a rich console of 80 columns or more prints: everything that has a published number."""
+    stated = [row for row in reproduction.rows if row.published is not None]
+    width = max((len(clean(row.metric.title, 40)) for row in stated), default=0)
+    lines = [Text(_line(("", *_HEAD[3:]), width), style="bold")] if stated else []
+    for (entry, benchmark), rows in groupby(stated, key=lambda row: (row.entry, row.benchmark)):
+        lines.append(Text.assemble("\n", (clean(entry.name, 50), "cyan"), f"  {benchmark}"))
+        for row in rows:
+            lines.append(Text(_line(_cells(row)[2:], width), style=_STYLES.get(row.verdict, "")))
+    lines += [Text(f"\n{summary(reproduction)}"), Text(EXPLANATION, style="dim")]
+    return Group(*lines, *(Text(f"left out: {line}", style="yellow") for line in reproduction.left_out))
+
+
+def _line(cells: Sequence[str], width: int) -> str:
+    metric, measured, *numbers, verdict = cells
+    aligned = "".join(f"{cell:>{n}}" for cell, n in zip(numbers, _WIDTHS, strict=True))
+    return f"  {metric:<{width}}  {measured:>19}{aligned}  {verdict}"
 
 
 def markdown_reproduction(reproduction: Reproduction) -> str:
