@@ -55,8 +55,8 @@ def grade(
     listed = read_list(submission)
     _make_folder(output_dir)
     chosen = Options(
-        protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, jobs, runs or output_dir / "runs",
-        override,
+        protocol=protocol, benchmarks=benchmark, seeds=seed, key=key, sandbox=sandbox, runtime=runtime, device=device,
+        deterministic=deterministic, jobs=jobs, runs=runs or output_dir / "runs", overrides=override,
     )  # fmt: skip
     folders = {line.task.spec.id: line.task for line in listed}
     launches = {name: Launch(folder, chosen) for name, folder in folders.items()}
