@@ -16,8 +16,8 @@ from mlsbench.scoring.membership import membership_metrics
 from mlsbench.scoring.record import RECORD_FILE, Record, Setting, read_record
 
 # For one seed trained again where bits cannot agree. Seeds of one loss were seen to scatter by 0.006 to 0.025 in
-# privacy_score, so that differences of single runs below about 0.03 are noise; another order of additions changes a
-# run no more than another seed does.
+# privacy_score, so that differences of single runs below about 0.03 are noise. Rounding can at most make it another
+# training of the same seed, with the same split, and that scatters less than another seed.
 TOLERANCE = 0.03
 ROUNDING = 1e-9  # of metrics computed again from the same logits, perhaps by other versions of numpy and scipy
 

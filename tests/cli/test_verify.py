@@ -127,3 +127,8 @@ def test_a_job_that_says_nothing_of_its_submission_is_not_verified(call: Call, c
     edit(copy, lambda document: document.update(status="infra_failed"))
     status, _, errors = call("verify", copy)
     assert (status, "nothing to verify" in errors) == (2, True)
+
+
+def test_another_file_is_no_record(call: Call, copy: Path) -> None:
+    status, _, errors = call("verify", copy / "submission.py")
+    assert (status, "name a record.json or its folder" in errors) == (2, True)

@@ -16,7 +16,7 @@ from rich.console import Group
 
 from mlsbench.cli.launch import Launch
 from mlsbench.cli.submission_list import Listed
-from mlsbench.scoring import EntryResult, Stored, aggregate, rejected_entry, render, select, write_whole
+from mlsbench.scoring import EntryResult, Format, Stored, aggregate, rejected_entry, render, select, write_whole
 from mlsbench.scoring.aggregation import EntryKey
 from mlsbench.scoring.rows import number
 from mlsbench.scoring.table_text import escape_markdown, markdown_line
@@ -33,10 +33,10 @@ class TaskGrades:
     results: Sequence[EntryResult]
     left_out: Sequence[str]
 
-    def table(self, format_: str) -> str | Group:
+    def table(self, format_: Format) -> str | Group:
         """The table in one of `render`'s formats."""
         caption, plan = self.launch.caption(), self.launch.table_plan()
-        return render(self.results, plan, format_, left_out=self.left_out, caption=caption)  # type: ignore[arg-type]
+        return render(self.results, plan, format_, left_out=self.left_out, caption=caption)
 
     def result(self, line: Listed) -> EntryResult | None:
         """The entry of a line; None if it is in no table, as one that ran in process."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -61,15 +63,21 @@ def read_list(path: Path) -> list[Listed]:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
     listed: list[Listed] = []
     mistakes = []
+    open_task = cache(get_task)
+    earlier: dict[tuple[str, str, str], list[Listed]] = {}
     for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
         try:
-            listed.append(_same_as_before(_read(number, text, path.parent), listed))
-        except SubmissionRejected:
-            raise
+            new = _read(number, text, path.parent, open_task)
+            content = new.entry.submission if new.entry else new.path
+            namesakes = earlier.setdefault((new.task.spec.id, new.type, content), [])
+            new = _same_as_before(new, namesakes)
         except UserError as mistake:
             mistakes.append(f"{path}, line {number}: {mistake}")
+        else:
+            namesakes.append(new)
+            listed.append(new)
     if mistakes:
         more = [f"and {len(mistakes) - _SHOWN} more"] if len(mistakes) > _SHOWN else []
         raise UserError("\n".join([f"nothing was run: {len(mistakes)} to mend", *mistakes[:_SHOWN], *more]))
@@ -78,14 +86,14 @@ def read_list(path: Path) -> list[Listed]:
     return listed
 
 
-def _read(number: int, text: str, folder: Path) -> Listed:
+def _read(number: int, text: str, folder: Path, open_task: Callable[[str], TaskFolder]) -> Listed:
     try:
         line = _Line.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         what = ".".join(map(str, first["loc"]))
         raise UserError(f"{what + ': ' if what else ''}{first['msg']}; a line is like {EXAMPLE}") from None
-    task, path = get_task(line.task), folder / line.submission
+    task, path = open_task(line.task), folder / line.submission
     if not os.path.lexists(path):
         raise UserError(f"there is no {clean(str(path), 300)}; paths are relative to the list's folder")
     name = clean(line.name or path.resolve().stem, NAME_LIMIT)
@@ -99,19 +107,14 @@ def _read(number: int, text: str, folder: Path) -> Listed:
     return Listed(number, task, line.submission, name, line.type.value, entry, submission)
 
 
-def _same_as_before(new: Listed, listed: list[Listed]) -> Listed:
-    for old in listed:
-        if (old.task.spec.id, old.type, _content(old)) != (new.task.spec.id, new.type, _content(new)):
-            continue
+def _same_as_before(new: Listed, namesakes: list[Listed]) -> Listed:
+    """`new` with a mark if it repeats one of `namesakes`, earlier lines of the same task, type and submission."""
+    for old in namesakes:
         if old.name == new.name:
-            return Listed(**{**new.__dict__, "repeats": old.repeats or old.line})
+            return replace(new, repeats=old.repeats or old.line)
         if new.entry and slug(old.name) == slug(new.name):
             raise UserError(
                 f"name: {clean(new.name, 60)!r} and {clean(old.name, 60)!r} of line {old.line} would share a folder: "
                 "the submission is the same, and names must differ in letters or digits"
             )
     return new
-
-
-def _content(listed: Listed) -> str:
-    return listed.entry.submission if listed.entry else listed.path

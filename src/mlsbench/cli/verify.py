@@ -12,6 +12,7 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.cli import options
+from mlsbench.cli.run import INTERRUPTED
 
 if TYPE_CHECKING:
     from mlsbench.cli.launch import Launch
@@ -46,12 +47,14 @@ def verify(
 
     Example: mlsbench verify runs/TASK/smoke/mine-agent-0123456789ab/resnet20-digits/seed-42
     """
-    from mlsbench.cli.run import run_jobs
     from mlsbench.harness.data import load
     from mlsbench.scoring import read_run, unlike_settings
     from mlsbench.scoring import verify as compare
+    from mlsbench.scoring.record import RECORD_FILE
     from mlsbench.tasks import get_task
 
+    if record.is_file() and record.name != RECORD_FILE:
+        raise UserError(f"{record}: name a {RECORD_FILE} or its folder")
     folder = record if record.is_dir() else record.parent
     run = read_run(folder)
     stated = run.record
@@ -67,7 +70,11 @@ def verify(
         job = _job(launch, stated, submission)
         for line in unlike_settings(stated.setting, job.setting):
             typer.echo(f"note: {line}; bits cannot be expected to agree", err=True)
-        (again,) = run_jobs(launch, [job])
+        try:
+            (again,) = launch.run([job])
+        except KeyboardInterrupt:
+            typer.echo("interrupted: nothing is kept of the second run", err=True)
+            raise typer.Exit(INTERRUPTED) from None
         if again.record.status == "infra_failed":
             typer.echo(f"error: the second run failed for this machine's reasons: {again.record.reason}", err=True)
             raise typer.Exit(INFRASTRUCTURE)
