@@ -14,12 +14,15 @@ from mlsbench.scoring.rows import NO_NUMBER, number
 from mlsbench.scoring.table_text import escape_markdown, markdown_line
 from mlsbench.scoring.text import clean
 
-EXPLANATION = (
-    "measured: mean ± half width of its 95 % t-interval (seeds in it / planned); s: sample deviation over the n seeds; "
-    "allowed: t·s·√(1 + 1/n), t the two-sided 95 % quantile with n − 1 degrees of freedom, "
-    "which is where one more run of ours would lie 19 times in 20; one seed has no deviation, so its verdict is n/a"
+MEASURED = (
+    "measured: mean ± half width of its 95 % t-interval (seeds in it / planned); s: sample deviation over the n seeds"
+)
+COMPARED = (
+    "; allowed: t·s·√(1 + 1/n), t the two-sided 95 % quantile with n − 1 degrees of freedom, which is where one more "
+    "run of ours would lie 19 times in 20; one seed has no deviation, so its verdict is n/a"
 )
 _HEAD = ("entry", "benchmark", "metric", "measured", "s", "published", "difference", "allowed", "verdict")
+_MEASURED_COLUMNS = 5
 _WIDTHS = (7, 11, 12, 9)
 _STYLES = {"within": "green", "outside": "red"}
 
@@ -46,7 +49,7 @@ def rich_reproduction(reproduction: Reproduction) -> Group:
         lines.append(Text.assemble("\n", (clean(entry.name, 50), "cyan"), f"  {benchmark}"))
         for row in rows:
             lines.append(Text(_line(_cells(row)[2:], width), style=_STYLES.get(row.verdict, "")))
-    lines += [Text(f"\n{summary(reproduction)}"), Text(EXPLANATION, style="dim")]
+    lines += [Text(f"\n{summary(reproduction)}"), Text(MEASURED + COMPARED, style="dim")]
     return Group(*lines, *(Text(f"left out: {line}", style="yellow") for line in reproduction.left_out))
 
 
@@ -57,10 +60,14 @@ def _line(cells: Sequence[str], width: int) -> str:
 
 
 def markdown_reproduction(reproduction: Reproduction) -> str:
-    """A GitHub Markdown table with what has to be said about it."""
-    lines = [markdown_line(_HEAD), markdown_line([":--"] * 3 + ["--:"] * 5 + [":--"])]
-    lines += [markdown_line([escape_markdown(cell) for cell in _cells(row)]) for row in reproduction.rows]
-    lines += ["", escape_markdown(f"{summary(reproduction)}."), "", escape_markdown(f"Columns: {EXPLANATION}.")]
+    """A GitHub Markdown table with what has to be said about it; without published numbers the measured alone."""
+    stated = any(row.published is not None for row in reproduction.rows)
+    columns = len(_HEAD) if stated else _MEASURED_COLUMNS
+    rules = [":--"] * 3 + ["--:"] * 5 + [":--"]
+    lines = [markdown_line(_HEAD[:columns]), markdown_line(rules[:columns])]
+    lines += [markdown_line([escape_markdown(cell) for cell in _cells(row)[:columns]]) for row in reproduction.rows]
+    lines += ["", escape_markdown(f"{summary(reproduction)}."), ""] if stated else [""]
+    lines.append(escape_markdown(f"Columns: {MEASURED}{COMPARED if stated else ''}."))
     notes = [f"- left out: {escape_markdown(line)}" for line in reproduction.left_out]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 

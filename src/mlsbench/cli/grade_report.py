@@ -115,7 +115,7 @@ def _markdown(document: dict[str, Any], tasks: Sequence[TaskGrades]) -> str:
         score = number(result.score) if result and result.score else "–"
         happened = ", ".join(f"{count} {status}" for status, count in row["jobs"].items())
         if row["reason"]:
-            happened += f" ({row['reason'].removeprefix('rejected: ')})"
+            happened += f" ({row['reason'].removeprefix('rejected: ').removeprefix('collapsed: ')})"
         if line.repeats:
             happened = f"repeats line {line.repeats}, graded once"
         cells = (str(line.line), clean(line.path, 100), clean(line.name, 50), line.type, score, clean(happened, 200))

@@ -77,9 +77,8 @@ class Findings:
         ]
         if records:
             days = [r.created.date() for r in records]
-            lines.append(f"date: {min(days)}" if min(days) == max(days) else f"dates: {min(days)} to {max(days)}")
-            hours = sum(r.timing.get("total", 0) for r in records) / 3600
-            lines.append(f"{len(records)} jobs, {hours:.1f} hours of jobs in all")
+            when = f"date: {min(days)}" if min(days) == max(days) else f"dates: {min(days)} to {max(days)}"
+            lines.append(f"{when}; {len(records)} jobs")
         return lines
 
 
@@ -97,6 +96,9 @@ class ReportFile:
 
 
 def _device(record: Record) -> str:
-    name, threads = record.environment.get("device"), record.environment.get("threads")
-    words = [record.setting.device_kind, *([f"({name})"] if name else [])]
-    return " ".join([*words, *([f"{threads} threads"] if record.setting.device_kind == "cpu" and threads else [])])
+    kind, name = record.setting.device_kind, record.environment.get("device")
+    threads = record.environment.get("threads")
+    words = [kind, *([f"({name})"] if name else [])]
+    if kind == "cpu" and threads:
+        words.append(f"{threads} {'thread' if threads == 1 else 'threads'}")
+    return " ".join(words)
