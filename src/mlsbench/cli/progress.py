@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mlsbench.harness.local import Event
+from mlsbench.harness.engine import Event
 from mlsbench.harness.plan import Job
 
 
