@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import io
 import logging
 import os
 import secrets
@@ -30,10 +31,14 @@ FOLDER_PREFIX = "mlsbench-ray-"  # short: the path of a socket has 107 character
 SURVEY_SECONDS = 60  # for a GPU's free memory: jobs of others may hold all of it
 
 
-def connect() -> None:
-    """Connect this process to the cluster, once. Raises UserError if Ray is missing or the cluster does not answer.
+_connection = contextlib.ExitStack()
 
-    A cluster of our own ends with this process, however that ends.
+
+def connect() -> None:
+    """Connect this process to the cluster until `close` or its own end; nothing happens if it is connected.
+
+    A cluster of our own ends with the connection, or with this process, however that ends. Raises UserError if Ray is
+    missing, or MachineError if the cluster does not answer.
     """
     address = os.environ.get(ADDRESS)
     if not address:
@@ -46,37 +51,37 @@ def connect() -> None:
         return
     if address and address.startswith("ray://"):
         raise UserError(f"{ADDRESS}={address}: give a node's own address, HOST:6379, from a machine of the cluster")
+    atexit.register(close)
+    # What Ray has to say of nodes that die it prints, whatever a command's standard output is for.
+    _connection.enter_context(contextlib.redirect_stdout(io.StringIO()))
     ours = signal.getsignal(signal.SIGTERM)
     try:
         # Ray's workers import from the current folder first, and an agent may have written to this one.
         with contextlib.chdir("/"):
-            ray.init(**(_theirs(address) if address else _own()), log_to_driver=False, logging_level=logging.ERROR)
+            options = {"address": address} if address else _own()
+            _connection.callback(ray.shutdown)
+            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
+        close()
         where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
         raise MachineError(f"{where} does not answer: {str(error).strip().splitlines()[0]}") from error
     finally:
         signal.signal(signal.SIGTERM, ours)  # Ray's own would end the process without ending its jobs
 
 
-def _theirs(address: str) -> dict[str, Any]:
-    return {"address": address}
+def close() -> None:
+    """Disconnect, and end a cluster of our own; nothing happens without a connection."""
+    _connection.close()
 
 
 def _own() -> dict[str, Any]:
     sweep()
     folder = _make_folder()
-    atexit.register(_close, folder)
+    _connection.callback(shutil.rmtree, folder, ignore_errors=True)
     return {
         "address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1", "_temp_dir": str(folder),
         "num_cpus": len(os.sched_getaffinity(0)),
     }  # fmt: skip
-
-
-def _close(folder: Path) -> None:
-    import ray
-
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_folder() -> Path:

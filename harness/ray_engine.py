@@ -12,12 +12,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsbench import MachineError, UserError
 from mlsbench.harness.attempt import Attempt
-from mlsbench.harness.cluster import connect, nodes
+from mlsbench.harness.cluster import close, connect, nodes
 from mlsbench.harness.data import data_folder
 from mlsbench.harness.engine import STOP_SECONDS, Engine, Event, Listener, StoppedError
 from mlsbench.harness.job import free_name
@@ -34,6 +35,11 @@ IN_FLIGHT = 256  # jobs that Ray knows of at once; those beyond the cluster's ro
 POLL_SECONDS = 0.1  # a cancelled task hears of it between two waits
 LOGS = ("worker.log", "job.log")
 NUMBERS = ("submission.py", "curve.csv", "scores.npz", "weights.safetensors", RECORD_FILE)  # the record comes last
+WORDS = {
+    "NodeDiedError": "its node died, or was cut off",
+    "WorkerCrashedError": "Ray's process beside it was killed",
+    "OutOfMemoryError": "Ray ended it, because its node had no memory left",
+}
 Message = tuple[Any, ...]  # ("start", node's id, its name), ("news", data), ("mistake", text), ("end", reason, files)
 
 
@@ -43,18 +49,29 @@ class RayEngine(Engine):
 
     def __init__(self, parallel: int = 0, command: Sequence[str] = ()) -> None:
         super().__init__(parallel or IN_FLIGHT)
-        connect()
         self._command, self._code = list(command), code_digest()
         self._running: set[ObjectRefGenerator] = set()
         self._lock = threading.Lock()
         self._tried: dict[Path, set[str]] = {}  # nodes that failed a job
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> list[Stored]:
-        """As every engine. Raises UserError, too, if no node could ever hold a job."""
+        """As every engine; the connection is closed at the end. Raises MachineError if no node could hold a job."""
+        connect()
         for threads, gpu in {(job.threads, job.gpu) for job in jobs}:
             if not any(_holds(node, threads, gpu) for node in nodes()):
                 raise MachineError(f"no node of the Ray cluster has {threads} CPUs and {gpu:g} GPU, which a job takes")
-        return super().run(jobs, listener)
+        places: dict[Path, str] = {}
+
+        def listen(event: Event) -> None:
+            if event.kind == "start":
+                places[event.job.folder] = event.job.device
+            device = places.get(event.job.folder, event.job.device)
+            listener(replace(event, job=event.job.model_copy(update={"device": device})))
+
+        try:
+            return super().run(jobs, listen)
+        finally:
+            close()
 
     def _attempt(self, job: Job, listener: Listener) -> str | None:
         import ray
@@ -66,8 +83,7 @@ class RayEngine(Engine):
                 if kind == "start":
                     node, where = content
                     self._tried.setdefault(job.folder, set()).add(node)
-                    job = job.model_copy(update={"device": where})
-                    listener(Event("start", job, {"attempt": job.attempt}))
+                    listener(Event("start", job.model_copy(update={"device": where}), {"attempt": job.attempt}))
                 elif kind == "news":
                     listener(Event("epoch", job, content[0]))
                 elif kind == "mistake":
@@ -211,6 +227,8 @@ def _holds(node: dict[str, Any], threads: int, gpu: float) -> bool:
 
 def _explained(error: Exception) -> str:
     """In one line what Ray says of a task that did not end by itself."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = type(error).__name__
-    return f"{kind}: {lines[-1] if kind.startswith('RayTaskError') else lines[0]}" if lines else kind
+    if kind in WORDS:
+        return WORDS[kind]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    return f"{kind}: {lines[-1] if kind.startswith('RayTaskError') else lines[0]}"

@@ -114,7 +114,7 @@ class Launch:
             typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
         with JobProgress(waiting) as progress:
             try:
-                ran = iter(self._engine().run(waiting, progress) if waiting else [])
+                ran = iter(self._engine().run(waiting, progress))
             except BrokenPipeError:
                 raise
             except OSError as error:
