@@ -57,16 +57,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
     given = parser.parse_args()
     chance = random.Random(given.seed)
-    with tempfile.TemporaryDirectory() as name:
+    # A short path, which those of Ray's sockets begin with.
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory(prefix="", dir="/tmp") as temporary:
         started = time.monotonic()
-        first = Disturbed(Path(name) / "undisturbed", given, chance)
+        first = Disturbed(Path(name) / "undisturbed", temporary, given, chance)
         right = first.end()
         length = time.monotonic() - started
         kills: list[dict[str, str]] = []
         plans = 0
         while len(kills) < given.kills:
             plans += 1
-            plan = Disturbed(Path(name) / str(plans), given, chance)
+            plan = Disturbed(Path(name) / str(plans), temporary, given, chance)
             mine = plan.disturb(given.kills - len(kills))
             found = plan.end()
             wrong = plan.wrong + [what for what in right if found[what] != right[what]]
@@ -80,8 +81,8 @@ def report(given: argparse.Namespace, kills: list[dict[str, str]], plans: int, l
     if given.json:
         print(json.dumps({"seed": given.seed, "plans": plans, "seconds": length, "kills": kills}))
         return
-    print(f"engine {given.engine}, seed {given.seed}: {len(kills)} kills over {plans} plans of {given.jobs} jobs, which "
-          f"undisturbed take {length:.0f} s\n")  # fmt: skip
+    print(f"engine {given.engine}, seed {given.seed}: {len(kills)} kills over {plans} plans of {given.jobs} jobs")
+    print(f"an undisturbed one takes {length:.0f} s\n")
     print("| killed | by | times | right in the end, nothing left |\n|---|---|---|---|")
     times = Counter((kill["target"], kill["signal"]) for kill in kills)
     right = Counter((kill["target"], kill["signal"]) for kill in kills if not kill["wrong"])
@@ -95,8 +96,9 @@ def report(given: argparse.Namespace, kills: list[dict[str, str]], plans: int, l
 class Disturbed:
     """One plan and its command, which is given again and again."""
 
-    def __init__(self, folder: Path, given: argparse.Namespace, chance: random.Random) -> None:
+    def __init__(self, folder: Path, temporary: str, given: argparse.Namespace, chance: random.Random) -> None:
         self._folder, self._given, self._chance = folder, given, chance
+        self._temporary = Path(tempfile.mkdtemp(dir=temporary))
         self._records: dict[Path, bytes] = {}
         self._killed_jobs = 0
         self.wrong: list[str] = []
@@ -162,7 +164,7 @@ class Disturbed:
 
     def end(self) -> dict[str, Any]:
         """Run the command to its end: exit status, table, and the files that hold numbers; nothing else may be left."""
-        done = subprocess.run(self._arguments(), capture_output=True, text=True, check=False)
+        done = subprocess.run(self._arguments(), env=self._environment(), capture_output=True, text=True, check=False)
         changed = self._look([])
         document = json.loads(done.stdout) if done.stdout else {"table": done.stderr, "records": []}
         folders = sorted(path.parent for path in self._folder.rglob("record.json"))
@@ -173,9 +175,12 @@ class Disturbed:
             "records": sorted(r["setting"]["seed"] for r in document["records"]),
             "folders": [f.name for f in folders],
             "files": [(f / name).read_bytes() for f in folders for name in ("weights.safetensors", "scores.npz")],
-            "left": [*left, *folders_left()],
+            "left": [*left, *map(str, self._temporary.iterdir())],
             "changed": changed,
         }
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {"TMPDIR": str(self._temporary)}
 
     def _arguments(self) -> list[str]:
         short = [sys.executable, "-P", "-c", SHORT, str(Path(__file__).with_name("short_job.py"))]
@@ -213,11 +218,6 @@ def is_job(process: int) -> bool:
     except OSError:
         return False
     return b"mlsbench.harness.job" in arguments or arguments[2:3] == [bytes(Path(__file__).with_name("short_job.py"))]
-
-
-def folders_left() -> list[str]:
-    """Folders of jobs and clusters that stay though every process of a plan is gone."""
-    return [str(path) for path in Path(tempfile.gettempdir()).glob("mlsbench-*")]
 
 
 def heed_interrupts() -> None:

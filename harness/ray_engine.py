@@ -52,11 +52,15 @@ class RayEngine(Engine):
         self._command, self._code = list(command), code_digest()
         self._running: set[ObjectRefGenerator] = set()
         self._lock = threading.Lock()
+        self._task: Any = None
         self._tried: dict[Path, set[str]] = {}  # nodes that failed a job
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> list[Stored]:
         """As every engine; the connection is closed at the end. Raises MachineError if no node could hold a job."""
+        import ray
+
         connect()
+        self._task = ray.remote(num_returns="streaming", max_retries=0)(attempt_here)
         for threads, gpu in {(job.threads, job.gpu) for job in jobs}:
             if not any(_holds(node, threads, gpu) for node in nodes()):
                 raise MachineError(f"no node of the Ray cluster has {threads} CPUs and {gpu:g} GPU, which a job takes")
@@ -106,15 +110,15 @@ class RayEngine(Engine):
         return f"{where}: {reason}"
 
     def _submit(self, job: Job) -> ObjectRefGenerator:
-        import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        task = ray.remote(num_returns="streaming", max_retries=0, num_cpus=job.threads, num_gpus=job.gpu)(attempt_here)
+        task = self._task.options(num_cpus=job.threads, num_gpus=job.gpu)
         tried = self._tried.get(job.folder, set())
         others = [n["NodeID"] for n in nodes() if n["NodeID"] not in tried and _holds(n, job.threads, job.gpu)]
         if tried and others:
             elsewhere = others[job.attempt % len(others)]
-            task = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(elsewhere, soft=True))
+            there = NodeAffinitySchedulingStrategy(elsewhere, soft=True)
+            task = self._task.options(num_cpus=job.threads, num_gpus=job.gpu, scheduling_strategy=there)
         # The key apart: small arguments travel in the message, larger ones lie in Ray's store, which may go to disk.
         text = job.model_copy(update={"key": b""}).model_dump_json()
         with self._lock:

@@ -120,6 +120,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         (planted / f"{name}.py").write_text("raise SystemExit('planted')\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("MLSBENCH_DATA", str(tmp_path_factory.mktemp("no-data")))
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False})
         made.add_node(num_cpus=1, num_gpus=1)
@@ -200,8 +201,10 @@ def test_the_logs_of_all_attempts_come_home(cluster: Cluster, tmp_path: Path) ->
 def test_jobs_share_a_gpu_and_no_more_than_fit(cluster: Cluster, tmp_path: Path) -> None:
     """Shares of a half on the only GPU, beside one core; so that the GPU decides, jobs want none of the latter."""
     jobs = make_jobs(tmp_path, range(4), replace(MACHINE, threads=0, shares={BENCHMARK: 0.5}))
-    stored = RayEngine(command=SHORT).run(jobs, lambda event: None)
-    spans = [(s.record.timing["began"], s.record.timing["ended"]) for s in stored]
+    heard = Heard()
+    stored = RayEngine(command=SHORT).run(jobs, heard)
+    ended = {event.job.setting.seed: event.data["ended"] for event in heard.of("epoch") if "ended" in event.data}
+    spans = [(s.record.timing["began"], ended[s.record.setting.seed]) for s in stored]
     at_once = [sum(began <= moment < ended for began, ended in spans) for moment, _ in spans]
     assert max(at_once) == 2
 
