@@ -24,8 +24,8 @@ from mlsbench.harness.device import room
 from mlsbench.harness.packing import Room
 
 ADDRESS = "RAY_ADDRESS"
-# For a cluster of our own: no report to anybody; sockets on the loopback device alone (whatever that one's name says, it
-# is what it does); no other user of this machine may hand it work; jobs have the priority that they have without Ray.
+# For a cluster of our own: no report to anybody; sockets on the loopback device alone, whatever that one is called; no
+# other user of this machine may hand it work; jobs have the priority that they have without Ray.
 OWN = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token",
     "RAY_worker_niceness": "0",

@@ -118,9 +118,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     planted = tmp_path_factory.mktemp("planted")
     for name in ("pydantic", "torch", "numpy", "mlsbench"):
         (planted / f"{name}.py").write_text("raise SystemExit('planted')\n")
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0",
+        "RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "4",  # a dead node is missed sooner
+    }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")
+        for name, value in settings.items():
+            patch.setenv(name, value)
         patch.setenv("MLSBENCH_DATA", str(tmp_path_factory.mktemp("no-data")))
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False})
         made.add_node(num_cpus=1, num_gpus=1)
