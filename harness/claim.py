@@ -23,6 +23,8 @@ HALF_WRITTEN = re.compile(
 def claimed(job: Job) -> Iterator[Job]:
     """`job` with a folder that is this process's alone until the end; the kernel ends a claim with its process.
 
+    Half-written files that a killed job left there are removed.
+
     If another job (of another key, device or torch) is writing the folder, it is `<folder>-<first 8 of the job key>`.
     Raises UserError if another process is running this very job.
     """
@@ -43,6 +45,7 @@ def claimed(job: Job) -> Iterator[Job]:
             lock.truncate(0)
             lock.write(key)
             lock.flush()
+            _remove_half_written(folder)
             yield job.model_copy(update={"folder": folder})
             return
     raise UserError(f"another process is running {job.label} of this entry in {job.folder}; wait for it or end it")
@@ -62,12 +65,18 @@ def remove_unfinished(runs: Path) -> int:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in path.parent.iterdir():
-                if HALF_WRITTEN.fullmatch(left.name) and stat.S_ISREG(left.lstat().st_mode):
-                    left.unlink()
-                    removed += 1
+            removed += _remove_half_written(path.parent)
         except OSError:  # of a running job, or not ours to change
             continue
         finally:
             os.close(descriptor)
+    return removed
+
+
+def _remove_half_written(folder: Path) -> int:
+    removed = 0
+    for left in folder.iterdir():
+        if HALF_WRITTEN.fullmatch(left.name) and stat.S_ISREG(left.lstat().st_mode):
+            left.unlink()
+            removed += 1
     return removed

@@ -1,4 +1,4 @@
-"""Which devices there are, found out without importing torch here."""
+"""Which devices there are and how much room, found out without importing torch here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ import subprocess
 import sys
 
 from mlsbench import UserError
+from mlsbench.harness.packing import Room
 
 # Without one of these device files there is no CUDA or ROCm device, and no need to wait for torch.
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
-COUNT = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
+# A GPU that lets nobody in at the moment does not say how much is free.
+FREE = """
+import torch
+for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    try:
+        print(torch.cuda.mem_get_info(number)[0] >> 20)
+    except RuntimeError:
+        print("unknown")
+"""
 
 
 def devices(choice: str) -> list[str]:
@@ -18,16 +27,25 @@ def devices(choice: str) -> list[str]:
 
     "auto" means CUDA if there is any. Raises UserError if "cuda" is asked for and there is none.
     """
-    if choice == "cpu":
-        return ["cpu"]
-    count = _cuda_devices()
-    if choice == "cuda" and not count:
+    return named(choice, room(choice))
+
+
+def named(choice: str, found: Room) -> list[str]:
+    """`devices` of a machine whose room is known."""
+    if choice == "cuda" and not found.gpus:
         raise UserError("torch sees no CUDA device: `mlsbench doctor` tells more; --device cpu runs without one")
-    return [f"cuda:{i}" for i in range(count)] or ["cpu"]
+    return [f"cuda:{i}" for i in range(len(found.gpus))] or ["cpu"]
 
 
-def _cuda_devices() -> int:
+def room(choice: str) -> Room:
+    """What this machine has: the cores that this process may use, and all CUDA devices unless `choice` is "cpu"."""
+    return Room(len(os.sched_getaffinity(0)), () if choice == "cpu" else _cuda_devices())
+
+
+def _cuda_devices() -> tuple[int | None, ...]:
+    """The MiB that are free on each."""
     if not any(os.path.exists(driver) for driver in DRIVERS):
-        return 0
-    done = subprocess.run([sys.executable, "-P", "-c", COUNT], capture_output=True, text=True, check=False)
-    return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else 0
+        return ()
+    done = subprocess.run([sys.executable, "-P", "-c", FREE], capture_output=True, text=True, check=False)
+    lines = done.stdout.split() if done.returncode == 0 else []
+    return tuple(int(line) if line.isdigit() else None for line in lines)

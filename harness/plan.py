@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -35,10 +35,11 @@ LONG_SECONDS = 1800  # on a CPU, beyond which nobody should start by accident
 class Job(BaseModel):
     """Everything that one job needs, so that it can run in any process on any machine that has the data.
 
-    It holds the split key: it travels over a pipe and is never written to disk.
+    It holds the split key: it travels over a pipe and is never written to disk. `threads` and `gpu`, its share of one,
+    are what an engine needs to place it.
     """
 
-    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", hide_input_in_errors=True)
 
     spec: Task
     entry: Entry
@@ -52,6 +53,7 @@ class Job(BaseModel):
     device: str
     deterministic: bool
     threads: int
+    gpu: float = 0.0
     runtime: str | None = None
     folder: Path
     data: Path
@@ -130,7 +132,8 @@ def _override(base: Variant, key: str, value: str) -> Variant:
 class Machine:
     """Where and how jobs run: resolved choices of sandbox, device and precision.
 
-    `torch` is the version in the sandbox, that of this process if it is empty; `runtime` is the containers'.
+    `torch` is the version in the sandbox, that of this process if it is empty; `runtime` is the containers'; `shares`
+    says what part of a GPU a job of a benchmark takes.
     """
 
     sandbox: str
@@ -140,6 +143,7 @@ class Machine:
     deterministic: bool = False
     torch: str = ""
     runtime: str | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def plan(
@@ -185,6 +189,7 @@ def plan(
                     device=machine.device_kind,
                     deterministic=machine.deterministic,
                     threads=machine.threads,
+                    gpu=machine.shares.get(benchmark, 0.0),
                     runtime=machine.runtime,
                     folder=job_folder(runs, setting, entry).absolute(),
                     data=data,
@@ -195,8 +200,13 @@ def plan(
 
 def frozen_digest(task: TaskFolder) -> str:
     """SHA-256 over the task's specification and template and the code that decides numbers."""
+    return _digest(task.digest() + code_digest())
+
+
+def code_digest() -> str:
+    """The SHA-256 of each file of code that decides numbers, one after the other."""
     files = [f for pattern in FROZEN for f in sorted(HERE.glob(pattern) if "*" in pattern else [HERE / pattern])]
-    return _digest(task.digest() + "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
+    return "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in files)
 
 
 def require_data(jobs: Iterable[Job]) -> None:

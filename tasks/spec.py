@@ -138,6 +138,7 @@ class Benchmark(Model):
     dataset: Name
     size: Count = Field(description="side of the images that the model gets; a whole multiple of the dataset's")
     cpu_ms: Positive = Field(description="milliseconds to train on one image on two CPU cores, for estimates")
+    gpu_mib: Count = Field(description="MiB of a GPU that a job takes, CUDA's own part included, to pack jobs onto it")
     training: TrainingChange = TrainingChange()
 
 

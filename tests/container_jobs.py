@@ -17,7 +17,7 @@ import numpy as np
 from docker import DockerClient
 from docker.errors import NotFound
 
-from mlsbench.harness.local import Event
+from mlsbench.harness.engine import Event
 from mlsbench.harness.plan import Job, Machine, plan, variant
 from mlsbench.harness.split import read_key
 from mlsbench.sandbox.choose import backend

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlsbench.cli.progress import JobProgress
-from mlsbench.harness.local import Event
+from mlsbench.harness.engine import Event
 from mlsbench.harness.plan import Job, Machine, plan, variant
 from mlsbench.harness.split import read_key
 from mlsbench.scoring import Entry, Record, Status

@@ -11,7 +11,8 @@ from container_jobs import PLAIN, Heard, containers, small_jobs
 from docker import DockerClient
 from docker.errors import APIError
 
-from mlsbench.harness.local import Event, LocalEngine
+from mlsbench.harness.engine import Event
+from mlsbench.harness.local import LocalEngine
 from mlsbench.scoring.record import Record
 
 FROM_EPOCH_5 = "while epoch == 5:\n    {}\n" + PLAIN

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from container_jobs import Heard, alive, containers, descendants, files_of, folders, small_jobs
 
-from mlsbench.harness.local import ATTEMPTS, Event, LocalEngine
+from mlsbench.harness.engine import ATTEMPTS, Event
+from mlsbench.harness.local import LocalEngine
 from mlsbench.scoring.record import Stored
 
 CONTROL = shlex.split(os.environ.get("MLSBENCH_TEST_ENGINE", ""))

@@ -10,7 +10,8 @@ from container_jobs import DEADLINE, Command, Heard, containers, files_of, small
 from docker import DockerClient
 from docker.errors import APIError
 
-from mlsbench.harness.local import ATTEMPTS, Event, LocalEngine
+from mlsbench.harness.engine import ATTEMPTS, Event
+from mlsbench.harness.local import LocalEngine
 from mlsbench.scoring.record import Stored
 
 

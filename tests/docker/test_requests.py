@@ -17,7 +17,8 @@ from typing import Any, cast
 import pytest
 from container_jobs import Heard, containers, small_jobs
 
-from mlsbench.harness.local import Event, LocalEngine
+from mlsbench.harness.engine import Event
+from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.plan import Job
 from mlsbench.sandbox.backend import ENVIRONMENT
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from mlsbench import UserError
+from mlsbench.harness.attempt import _stands
 from mlsbench.harness.claim import claimed
-from mlsbench.harness.local import ATTEMPTS, Event, LocalEngine, _stands
+from mlsbench.harness.engine import ATTEMPTS, Event
+from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.plan import Job, Machine, plan, variant
 from mlsbench.harness.split import read_key
 from mlsbench.scoring.record import Entry, Stored, write_record

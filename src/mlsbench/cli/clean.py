@@ -15,18 +15,22 @@ def add(app: typer.Typer) -> None:
 
 
 def clean(runs: options.Runs = Path("runs")) -> None:
-    """Remove what killed commands left: containers and folders of channels, and half-written files among the records.
+    """Remove what killed commands left: containers, temporary folders, and half-written files among the records.
 
     Records, logs and whatever a running command uses stay. Runs do this for their containers by themselves.
 
     Example: mlsbench clean
     """
     from mlsbench.harness.claim import remove_unfinished
+    from mlsbench.harness.cluster import sweep
     from mlsbench.sandbox.channel import SandboxError
     from mlsbench.sandbox.container import sweep_folders
     from mlsbench.sandbox.docker import Docker
 
     typer.echo(f"half-written files removed: {remove_unfinished(runs)}")
+    clusters = sweep()
+    if clusters:
+        typer.echo(f"folders of Ray clusters removed: {clusters}")
     try:
         left = Docker().sweep()
     except SandboxError as error:

@@ -33,6 +33,7 @@ def grade(
     runtime: options.Runtime = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
+    engine: options.Engine = options.EngineName.local,
     jobs: options.Jobs = 0,
     runs: Annotated[Path | None, typer.Option(help="Where records are kept; DIR/runs if not given.")] = None,
     override: options.Overrides = [],
@@ -56,7 +57,7 @@ def grade(
     _make_folder(output_dir)
     chosen = Options(
         protocol=protocol, benchmarks=benchmark, seeds=seed, key=key, sandbox=sandbox, runtime=runtime, device=device,
-        deterministic=deterministic, jobs=jobs, runs=runs or output_dir / "runs", overrides=override,
+        deterministic=deterministic, engine=engine, jobs=jobs, runs=runs or output_dir / "runs", overrides=override,
     )  # fmt: skip
     folders = {line.task.spec.id: line.task for line in listed}
     launches = {name: Launch(folder, chosen) for name, folder in folders.items()}

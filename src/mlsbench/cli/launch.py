@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ import typer
 from mlsbench import UserError
 from mlsbench.cli.forecast import duration
 from mlsbench.cli.progress import JobProgress
-from mlsbench.harness.device import devices
+from mlsbench.harness.device import named, room
+from mlsbench.harness.engine import Engine
 from mlsbench.harness.local import LocalEngine
+from mlsbench.harness.packing import Room, pack
 from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, require_data, variant
 from mlsbench.harness.session import choose_sandbox
 from mlsbench.harness.split import PUBLIC, SplitKey, read_key
@@ -36,6 +37,7 @@ class Options:
     runtime: str | None
     device: str
     deterministic: bool
+    engine: str
     jobs: int
     runs: Path
     overrides: Sequence[str]
@@ -55,9 +57,11 @@ class Launch:
         self._device = options.device
         if options.device not in ("auto", "cuda", "cpu"):
             raise UserError(f"--device {options.device}: choose auto, cuda or cpu")
-        self._devices = devices(options.device)
+        self._on_ray, self._jobs = options.engine == "ray", options.jobs
+        rooms = _cluster_rooms(options.device) if self._on_ray else [room(options.device)]
+        self._devices = named(options.device, rooms[0])
         kind = self._devices[0].partition(":")[0]
-        self._parallel = options.jobs or len(self._devices)
+        self._packing = pack(rooms, {b: task.spec.benchmarks[b].gpu_mib for b in self.benchmarks}, options.jobs)
         precision = self.variant.precision
         sandbox = choose_sandbox(options.sandbox, options.runtime)
         if sandbox.note:
@@ -66,7 +70,8 @@ class Launch:
             sandbox=sandbox.name,
             device_kind=kind,
             precision=("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision,
-            threads=max(1, _cores() // self._parallel),
+            threads=self._packing.threads,
+            shares=self._packing.shares,
             deterministic=options.deterministic,
             torch=sandbox.torch,
             runtime=options.runtime,
@@ -98,7 +103,8 @@ class Launch:
                     f"this CPU. Try --protocol smoke, fewer --benchmark and --seed, or --override epochs=N "
                     f"--override members=M; --device cpu goes on regardless."
                 )
-        require_data(waiting)  # after the estimate: nobody shall download data for what cannot be
+        if not self._on_ray:  # whose nodes have data of their own
+            require_data(waiting)  # after the estimate: nobody shall download data for what cannot be
         return jobs
 
     def run(self, jobs: Sequence[Job]) -> list[Stored]:
@@ -109,7 +115,7 @@ class Launch:
             typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
         with JobProgress(waiting) as progress:
             try:
-                ran = iter(LocalEngine(self._devices, self._parallel).run(waiting, progress))
+                ran = iter(self._engine().run(waiting, progress))
             except BrokenPipeError:
                 raise
             except OSError as error:
@@ -117,6 +123,13 @@ class Launch:
                 raise UserError(f"{where}: {error.strerror}; --runs must name a folder with room to write") from error
         pairs = zip(jobs, finished, strict=True)
         return [Stored(job.folder / RECORD_FILE, record) if record else next(ran) for job, record in pairs]
+
+    def _engine(self) -> Engine:
+        if not self._on_ray:
+            return LocalEngine(self._devices, self._packing.parallel)
+        from mlsbench.harness.ray_engine import RayEngine
+
+        return RayEngine(self._jobs)
 
     def table_plan(self) -> Plan:
         """What this command's table is about: its benchmarks and seeds."""
@@ -156,5 +169,7 @@ def chosen_of(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[
     return tuple(name for name in known if name in asked) or known
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+def _cluster_rooms(choice: str) -> list[Room]:
+    from mlsbench.harness.cluster import rooms
+
+    return rooms(choice)

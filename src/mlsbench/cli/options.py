@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class EngineName(StrEnum):
+    """Where jobs run."""
+
+    local = "local"
+    ray = "ray"
+
 
 Task = Annotated[str, typer.Argument(help="A task's id; `mlsbench list` shows them.")]
 Submission = Annotated[
@@ -25,7 +34,12 @@ Runtime = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cuda or cpu.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits in every run on one GPU; slower.")]
-Jobs = Annotated[int, typer.Option(min=0, help="Jobs at once; 0: one a GPU, or one on a CPU.")]
+Engine = Annotated[
+    EngineName, typer.Option(help="Where jobs run: on this machine, or on the Ray cluster that RAY_ADDRESS names.")
+]
+Jobs = Annotated[
+    int, typer.Option(min=0, help="Jobs at once; 0: on a GPU as many as it and the CPU hold, on a CPU one.")
+]
 Runs = Annotated[Path, typer.Option(help="Where records are kept.")]
 Overrides = Annotated[
     list[str], typer.Option("--override", help="KEY=VALUE for epochs, batch, members or precision; repeatable.")

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from mlsbench.cli.forecast import Forecast, duration
-from mlsbench.harness.local import Event
+from mlsbench.harness.engine import Event
 from mlsbench.harness.plan import Job
 
 TRAINED = ("scored", "collapsed")

@@ -48,6 +48,7 @@ def run(
     runtime: options.Runtime = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
+    engine: options.Engine = options.EngineName.local,
     jobs: options.Jobs = 0,
     name: Annotated[str, typer.Option(help="The entry's name in tables; the file's if not given.")] = "",
     type_: Annotated[EntryType, typer.Option("--type", help="What the entry is.")] = EntryType.vanilla,
@@ -67,7 +68,8 @@ def run(
     folder = get_task(task)
     candidate = read_submission(submission, folder)
     launch = Launch(
-        folder, Options(protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, jobs, runs, override)
+        folder,
+        Options(protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, engine, jobs, runs, override),
     )
     _finish(launch, [(_entry(name or submission.resolve().stem, type_, candidate), candidate)], json_)
 
@@ -82,6 +84,7 @@ def baselines(
     runtime: options.Runtime = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
+    engine: options.Engine = options.EngineName.local,
     jobs: options.Jobs = 0,
     only: Annotated[list[str], typer.Option(help="Only this baseline; repeatable.")] = [],
     runs: options.Runs = Path("runs"),
@@ -107,7 +110,8 @@ def baselines(
         raise UserError(f"--only {unknown[0]}: the baselines are {', '.join(known)}")
     written = ReportFile(report) if report else None
     launch = Launch(
-        folder, Options(protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, jobs, runs, override)
+        folder,
+        Options(protocol, benchmark, seed, key, sandbox, runtime, device, deterministic, engine, jobs, runs, override),
     )
     entries = []
     for baseline in dict.fromkeys(only or known):

@@ -124,7 +124,8 @@ def _launch(
     deterministic = bool(record.environment.get("deterministic"))
     chosen = Options(
         protocol=setting.protocol, benchmarks=[setting.benchmark], seeds=[setting.seed], key=key, sandbox=sandbox,
-        runtime=runtime, device=device, deterministic=deterministic, jobs=1, runs=runs, overrides=[],
+        runtime=runtime, device=device, deterministic=deterministic, engine="local", jobs=1, runs=runs,
+        overrides=[],
     )  # fmt: skip
     return Launch(task, chosen)
 
