@@ -231,6 +231,7 @@ def _environment(job: Job) -> dict[str, str | int | float | None]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(job.device) if job.device.startswith("cuda") else platform.machine(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),  # which decides what kernels a CPU runs, and so the last bits
         "threads": job.threads,
         "deterministic": int(job.deterministic),
         "landlock": landlock_version(),

@@ -25,7 +25,7 @@ SCORES, WEIGHTS = "scores.npz", "weights.safetensors"
 _ARRAYS = ("train_logits", "test_logits", "member")
 _SETTING = {"frozen": "code", "task_version": "task version", "torch": "torch", "device_kind": "device kind",
             "precision": "precision"}  # fmt: skip
-_ENVIRONMENT = ("platform", "device", "threads", "deterministic")
+_ENVIRONMENT = ("platform", "device", "cpu", "threads", "deterministic")
 _COUNTED = ("epochs", "batches", "zero_gradient_share")
 
 # What numpy and zipfile raise for an archive that is cut off, altered or something else.
