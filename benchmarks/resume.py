@@ -70,7 +70,9 @@ def main() -> None:
             plan = Disturbed(Path(name) / str(plans), temporary, given, chance)
             mine = plan.disturb(given.kills - len(kills))
             found = plan.end()
-            wrong = plan.wrong + [what for what in right if found[what] != right[what]]
+            wrong = [
+                what if what == "files" else f"{what}: {found[what]}" for what in right if found[what] != right[what]
+            ]
             kills += [{**kill, "wrong": ", ".join(filter(None, [kill["wrong"], *wrong]))} for kill in mine]
     report(given, kills, plans, length)
     raise SystemExit(1 if any(kill["wrong"] for kill in kills) else 0)
@@ -100,8 +102,6 @@ class Disturbed:
         self._folder, self._given, self._chance = folder, given, chance
         self._temporary = Path(tempfile.mkdtemp(dir=temporary))
         self._records: dict[Path, bytes] = {}
-        self._killed_jobs = 0
-        self.wrong: list[str] = []
 
     def disturb(self, most: int) -> list[dict[str, str]]:
         """Run the command and kill, until the plan is done or `most` kills are made."""
