@@ -168,14 +168,15 @@ class Disturbed:
         changed = self._look([])
         document = json.loads(done.stdout) if done.stdout else {"table": done.stderr, "records": []}
         folders = sorted(path.parent for path in self._folder.rglob("record.json"))
-        left = [str(p) for p in self._folder.rglob("*.tmp")]
+        left = [*self._folder.rglob("*.tmp"), *self._temporary.iterdir()]
         return {
             "status": done.returncode,
             "table": document["table"],
             "records": sorted(r["setting"]["seed"] for r in document["records"]),
             "folders": [f.name for f in folders],
             "files": [(f / name).read_bytes() for f in folders for name in ("weights.safetensors", "scores.npz")],
-            "left": [*left, *map(str, self._temporary.iterdir())],
+            # torch's own cache is one for all jobs of a user
+            "left": [str(path) for path in left if not path.name.startswith("torchinductor")],
             "changed": changed,
         }
 
