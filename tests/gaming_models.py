@@ -1,7 +1,7 @@
 """Small models trained in this process with real losses, for tests of what an audit sees: seconds, no dataset needed.
 
 A pool of noisy points in ten overlapping classes, a two-layer network, 1,000 members: cross-entropy learns all of them
-by heart and is right about half of the rest.
+by heart. With noise 1.7 it is right about seven in ten of the rest, with 1.2 about nine in ten.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mlsbench.scoring.membership import confidence_order, membership_auc
 ROOT = Path(__file__).parent.parent
 GAMING = ROOT / "tests" / "gaming"
 BASELINES = ROOT / "baselines" / "security_membership_inference_defense"
-CLASSES, POOL, TEST, SIZE, WIDTH = 10, 2000, 1000, 24, 128
+CLASSES, POOL, TEST, SIZE = 10, 2000, 1000, 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +39,11 @@ class Trained:
 
 
 @cache
-def _data() -> tuple[torch.Tensor, torch.Tensor]:
+def _data(noise: float) -> tuple[torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(0)
     centres = torch.randn(CLASSES, SIZE, generator=random)
     labels = torch.randint(CLASSES, (POOL + TEST,), generator=random)
-    return centres[labels] + 1.7 * torch.randn(POOL + TEST, SIZE, generator=random), labels
+    return centres[labels] + noise * torch.randn(POOL + TEST, SIZE, generator=random), labels
 
 
 def _member(seed: int) -> np.ndarray[Any, Any]:
@@ -58,14 +58,14 @@ def _loss(path: Path) -> Any:
 
 
 @cache
-def trained(path: Path, seed: int = 42, epochs: int = 20, rate: float = 0.1) -> Trained:
+def trained(path: Path, seed: int = 42, epochs: int = 20, noise: float = 1.7, width: int = 128) -> Trained:
     """The network after `epochs` with the loss in `path`; seeds 2k and 2k + 1 have complementary members."""
     torch.manual_seed(seed)
-    inputs, labels = _data()
+    inputs, labels = _data(noise)
     member = _member(seed)
     own = torch.from_numpy(np.flatnonzero(member))
-    net = torch.nn.Sequential(torch.nn.Linear(SIZE, WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, CLASSES))
-    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
+    net = torch.nn.Sequential(torch.nn.Linear(SIZE, width), torch.nn.ReLU(), torch.nn.Linear(width, CLASSES))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     defense, curve = _loss(path), []
     for epoch in range(epochs):
