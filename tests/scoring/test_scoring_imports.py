@@ -22,7 +22,7 @@ def test_a_module_of_records_loads_no_numeric_library(module: str) -> None:
     assert loaded(f"mlsbench.scoring.{module}", "sklearn", "scipy", "numpy", "rich", "torch") == []
 
 
-@pytest.mark.parametrize("module", ["membership", "verdict", "table", "comparison"])
+@pytest.mark.parametrize("module", ["membership", "verdict", "table", "comparison", "audit", "audit_rich", "export"])
 def test_no_module_loads_torch(module: str) -> None:
     assert loaded(f"mlsbench.scoring.{module}", "torch") == []
 

@@ -1,0 +1,214 @@
+"""The audit of an entry on a benchmark: every attack on every kept model, as one document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from mlsbench.scoring.attacks import (
+    AUDIT_1,
+    PAPER,
+    REFERENCES,
+    Attack,
+    MissingReferencesError,
+    Outputs,
+    Scores,
+    Target,
+    complementary_references,
+)
+from mlsbench.scoring.attacks.fitted import halves
+from mlsbench.scoring.epsilon import CONFIDENCE, epsilon_bound
+from mlsbench.scoring.exposure import exposure
+from mlsbench.scoring.findings import findings, ties
+from mlsbench.scoring.membership import confidence
+from mlsbench.scoring.panel import NAME, audit_1
+from mlsbench.scoring.record import Digest, Entry, Model, Record
+from mlsbench.scoring.roc import (
+    Interval,
+    auc_interval,
+    curve,
+    decided_advantage,
+    folded,
+    held_out_advantage,
+    tpr_at_fpr,
+)
+
+AUDIT_FILE = "audit.json"
+RATES = (0.01, 0.001)
+BINS = 24
+
+
+class Bounds(Model):
+    """A number and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class AttackResult(Model):
+    """How one attack did on one model."""
+
+    name: str
+    panel: Literal["audit-1", "paper", "references"]
+    fitted: str
+    scored: int
+    auc: Bounds
+    folded_auc: float
+    advantage: float
+    held_out_advantage: float
+    decided_advantage: float | None
+    tpr_at_1_percent_fpr: Bounds | None
+    tpr_at_01_percent_fpr: Bounds | None
+    epsilon_at_least: float
+    note: str = ""
+
+
+class SeedAudit(Model):
+    """Everything about the model of one seed."""
+
+    seed: int
+    job_key: Digest
+    record: Digest
+    references: tuple[int, ...]
+    test_acc: float
+    member_acc: float
+    non_member_acc: float
+    generalization_gap: float
+    audited_score: float
+    largest_advantage: float
+    strongest: str
+    chance_mean: float
+    chance_high: float
+    ties_float64: float
+    ties_float32: float
+    confidence_histogram: dict[str, tuple[int, ...]]
+    attacks: tuple[AttackResult, ...]
+    not_run: dict[str, str]
+    findings: dict[str, str]
+
+
+class Exposed(Model):
+    """Risk beyond the average, see `scoring.exposure`."""
+
+    examples: tuple[tuple[int, float], ...]
+    worst_examples: int
+    worst_examples_auc: float | None
+    worst_class: int | None
+    worst_class_auc: float | None
+
+
+class Audit(Model):
+    """`audit.json`."""
+
+    schema_version: Literal[1] = 1
+    entry: Entry
+    task: str
+    protocol: str
+    benchmark: str
+    panel: str = NAME
+    confidence: float = CONFIDENCE
+    seeds: tuple[SeedAudit, ...]
+    left_out: dict[str, str]
+    exposure: Exposed | None
+
+    @property
+    def audited_score(self) -> float:
+        """The mean over the seeds."""
+        return sum(s.audited_score for s in self.seeds) / len(self.seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a job kept: its record and that file's SHA-256, the model's outputs, test logits and accuracy, its curve."""
+
+    record: Record
+    digest: str
+    model: Outputs
+    test_logits: np.ndarray[Any, Any]
+    test_acc: float
+    mia_auc_by_epoch: Sequence[float] = ()
+
+
+def audit_entry(kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = None) -> Audit:
+    """The audit of one entry on one benchmark from its kept models by seed, at least one."""
+    models = {seed: one.model for seed, one in kept.items()}
+    seeds = tuple(audit_seed(seed, kept[seed], models) for seed in sorted(kept))
+    first = kept[min(kept)].record
+    found = exposure(models)
+    exposed = None if found is None else Exposed(
+        examples=found.effects, worst_examples=found.worst_examples, worst_examples_auc=found.worst_examples_auc,
+        worst_class=found.worst_class, worst_class_auc=found.worst_class_auc,
+    )  # fmt: skip
+    return Audit(
+        entry=first.entry, task=first.setting.task, protocol=first.setting.protocol,
+        benchmark=first.setting.benchmark, seeds=seeds, left_out=dict(left_out or {}), exposure=exposed,
+    )  # fmt: skip
+
+
+def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs]) -> SeedAudit:
+    """The audit of the model of `seed`; the other `models` are its references, as far as they may be."""
+    model = kept.model
+    references = complementary_references(dict(models), seed)
+    target = Target(model, references, kept.test_logits)
+    panel = audit_1(target)
+    results, not_run = [_result(a, "audit-1", panel.scores[a.name], model) for a in AUDIT_1], {}
+    groups: tuple[tuple[Literal["paper", "references"], tuple[Attack, ...]], ...]
+    groups = (("paper", PAPER), ("references", REFERENCES))
+    for group, attacks in groups:
+        for attack in attacks:
+            try:
+                results.append(_result(attack, group, attack.run(target), model))
+            except MissingReferencesError as error:
+                not_run[attack.name] = str(error)
+    right = model.logits.argmax(axis=1) == model.labels
+    accuracies = [float(right[model.member == kind].mean()) for kind in (True, False)]
+    top = confidence(model.logits)
+    told = findings(panel.aucs, panel.chance.deviations[0], model, kept.mia_auc_by_epoch)
+    return SeedAudit(
+        seed=seed, job_key=kept.record.job_key, record=kept.digest,
+        references=tuple(s for s in sorted(models) if any(models[s] is r for r in references)),
+        test_acc=kept.test_acc, member_acc=accuracies[0], non_member_acc=accuracies[1],
+        generalization_gap=accuracies[0] - accuracies[1], audited_score=panel.audited_score(kept.test_acc),
+        largest_advantage=panel.largest, strongest=panel.strongest,
+        chance_mean=panel.chance.mean, chance_high=panel.chance.high,
+        ties_float64=ties(top), ties_float32=ties(top.astype(np.float32)),
+        confidence_histogram=_histogram(top, model), attacks=tuple(results), not_run=not_run,
+        findings={one.kind: one.text for one in told},
+    )  # fmt: skip
+
+
+def _result(
+    attack: Attack, panel: Literal["audit-1", "paper", "references"], scores: Scores, model: Outputs
+) -> AttackResult:
+    values, member = scores.values[scores.scored], model.member[scores.scored]
+    first, second = halves(member)
+    auc, found = auc_interval(values, member), curve(values, member)
+    low, lower = (tpr_at_fpr(found, rate) for rate in RATES)
+    return AttackResult(
+        name=attack.name, panel=panel, fitted=attack.fitted, scored=len(values), auc=_required(auc),
+        folded_auc=folded(auc.value), advantage=float(found.balanced_accuracies().max()) - 0.5,
+        held_out_advantage=held_out_advantage(values, member, first, second),
+        decided_advantage=decided_advantage(values, member) if scores.decides else None,
+        tpr_at_1_percent_fpr=_bounds(low), tpr_at_01_percent_fpr=_bounds(lower),
+        epsilon_at_least=epsilon_bound(values, member, first, second), note=scores.note,
+    )  # fmt: skip
+
+
+def _required(interval: Interval) -> Bounds:
+    return Bounds(value=interval.value, low=interval.low, high=interval.high)
+
+
+def _bounds(interval: Interval | None) -> Bounds | None:
+    return None if interval is None else _required(interval)
+
+
+def _histogram(values: np.ndarray[Any, Any], model: Outputs) -> dict[str, tuple[int, ...]]:
+    """Counts of the largest probability in 24 equal bins from 0 to 1."""
+    return {
+        name: tuple(int(n) for n in np.histogram(values[model.member == kind], bins=BINS, range=(0, 1))[0])
+        for name, kind in (("members", True), ("non-members", False))
+    }

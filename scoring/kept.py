@@ -1,0 +1,39 @@
+"""The files that a job leaves for attacks: `scores.npz` and `curve.csv`."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlsbench import UserError
+from mlsbench.scoring.attacks import Outputs
+
+SCORES, CURVE = "scores.npz", "curve.csv"
+ARRAYS = ("train_logits", "test_logits", "member")
+
+
+def read_scores(folder: Path, labels: NDArray[np.int64]) -> tuple[Outputs, NDArray[np.float32]]:
+    """The outputs on the pool, with `labels` int [N], and the test logits. UserError, saying why, if they are unfit."""
+    path = folder / SCORES
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in ARRAYS}
+        if arrays["test_logits"].ndim != 2 or not np.isfinite(arrays["test_logits"]).all():
+            raise ValueError("test_logits are not finite numbers of the shape [examples, classes]")
+        return Outputs(arrays["train_logits"], labels, arrays["member"]), arrays["test_logits"]
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be audited: {error}") from error
+
+
+def read_curve(folder: Path) -> tuple[float, ...]:
+    """mia_auc after each epoch; empty if the file or the column is missing."""
+    try:
+        with (folder / CURVE).open(newline="") as file:
+            return tuple(float(row["mia_auc"]) for row in csv.DictReader(file))
+    except (OSError, KeyError, TypeError, ValueError):
+        return ()

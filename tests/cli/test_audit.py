@@ -1,0 +1,131 @@
+"""`audit` attacks what jobs kept, takes other seeds as references, writes audit.json and says what it cannot audit."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlsbench.harness.data import Prepared, load
+from mlsbench.harness.split import membership, read_key
+from mlsbench.scoring import Entry, Record, Setting, job_folder, write_record
+from mlsbench.tasks import get_task
+
+TASK, BENCHMARK, MEMBERS = "security-membership-inference-defense", "resnet20-digits", 200
+PROTOCOL = f"smoke+members={MEMBERS}"
+SETTING: dict[str, Any] = {
+    "task": TASK, "task_version": 1, "frozen": "f" * 64, "protocol": PROTOCOL, "benchmark": BENCHMARK,
+    "split_key": read_key("public").digest, "sandbox": "process", "device_kind": "cpu", "precision": "fp32",
+    "torch": "2.6",
+}  # fmt: skip
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def data() -> Prepared:
+    return load("digits", get_task(TASK).spec.datasets["digits"], None, MEMBERS)
+
+
+@pytest.fixture
+def write(tmp_path: Path, data: Prepared) -> Callable[..., Path]:
+    """write(seed, name=…, status=…): a job's files, of a model that is surer of members."""
+
+    def job(seed: int, name: str = "mine", status: str = "scored", **changes: Any) -> Path:
+        random = np.random.default_rng(seed)
+        member = membership(b"public", seed, data.train_keys)
+        logits = random.normal(size=(len(member), 10)).astype(np.float32)
+        logits[np.arange(len(member)), data.train_labels] += 4 + 2 * member
+        test = random.normal(size=(len(data.test_labels), 10)).astype(np.float32)
+        setting = Setting(**{**SETTING, "seed": seed, "data": data.fingerprint, **changes})
+        entry = Entry(name=name, type="agent", submission=name.encode().hex().ljust(64, "0"))
+        record = Record(
+            job_key=setting.job_key(entry.submission), entry=entry, setting=setting, status=status,
+            metrics={"test_acc": 0.9}, created=datetime(2026, 1, 1, tzinfo=UTC),
+        )  # fmt: skip
+        folder = job_folder(tmp_path, setting, entry)
+        folder.mkdir(parents=True)
+        kept = io.BytesIO()
+        np.savez(kept, train_logits=logits, test_logits=test, member=member)
+        (folder / "scores.npz").write_bytes(kept.getvalue())
+        (folder / "curve.csv").write_text("epoch,mia_auc\n" + "".join(f"{i},{0.5 + i / 100}\n" for i in range(6)))
+        return write_record(folder, record)
+
+    return job
+
+
+@pytest.fixture
+def audit(call: Call, tmp_path: Path) -> Call:
+    return lambda *options: call("audit", TASK, *options, "--protocol", PROTOCOL, "--runs", tmp_path)
+
+
+def test_two_pairs_are_each_others_references_and_the_document_lies_beside_the_seeds(
+    audit: Call, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    path, *_ = [write(seed) for seed in (42, 43, 44, 45)]
+    status, output, _ = audit("mine")
+    assert status == 0
+    assert "lira-fixed" in output
+    document = json.loads((path.parent.parent / "audit.json").read_text())
+    assert [seed["references"] for seed in document["seeds"]] == [[44, 45], [44, 45], [42, 43], [42, 43]]
+    assert document["entry"]["name"] == "mine"
+
+
+def test_json_is_one_document_of_all_entries(audit: Call, write: Callable[..., Path]) -> None:
+    write(42)
+    write(42, "other")
+    status, output, _ = audit("--json")
+    assert status == 0
+    assert [one["entry"]["name"] for one in json.loads(output)] == ["mine", "other"]
+
+
+def test_an_entry_is_named_by_its_digest_too(audit: Call, write: Callable[..., Path]) -> None:
+    write(42)
+    write(42, "other")
+    assert [one["entry"]["name"] for one in json.loads(audit(b"mine".hex(), "--json")[1])] == ["mine"]
+
+
+def test_what_is_not_scored_or_damaged_is_left_out_and_said(audit: Call, write: Callable[..., Path]) -> None:
+    write(42)
+    write(43, status="collapsed")
+    (write(44).parent / "scores.npz").write_text("nothing")
+    status, output, _ = audit("mine", "--json")
+    (document,) = json.loads(output)
+    assert status == 0
+    assert [seed["seed"] for seed in document["seeds"]] == [42]
+    assert set(document["left_out"]) == {"seed 43", "seed 44"}
+
+
+def test_nothing_to_audit_is_exit_status_1(audit: Call, write: Callable[..., Path]) -> None:
+    write(42, status="collapsed")
+    status, _, errors = audit("mine")
+    assert status == 1
+    assert "nothing to audit" in errors
+
+
+def test_an_unknown_entry_is_a_mistake(audit: Call, write: Callable[..., Path]) -> None:
+    write(42)
+    status, _, errors = audit("nobody")
+    assert (status, "no entry 'nobody'" in errors) == (2, True)
+
+
+def test_records_of_other_data_are_refused(audit: Call, write: Callable[..., Path]) -> None:
+    write(42, data="d" * 64)
+    status, _, errors = audit("mine")
+    assert (status, "other data" in errors) == (2, True)
+
+
+def test_export_writes_a_folder_for_each_entry_and_benchmark(
+    audit: Call, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write(42)
+    write(43)
+    assert audit("--export", tmp_path / "out", "--json")[0] == 0
+    (readme,) = (tmp_path / "out").glob(f"mine-agent-*/{BENCHMARK}/README.txt")
+    assert "42, 43" in readme.read_text()
