@@ -100,7 +100,8 @@ class Disturbed:
 
     def __init__(self, folder: Path, temporary: str, given: argparse.Namespace, chance: random.Random) -> None:
         self._folder, self._given, self._chance = folder, given, chance
-        self._temporary = Path(tempfile.mkdtemp(dir=temporary))
+        self._temporary = Path(temporary) / folder.name[:4]
+        self._temporary.mkdir()
         self._records: dict[Path, bytes] = {}
 
     def disturb(self, most: int) -> list[dict[str, str]]:
@@ -155,7 +156,7 @@ class Disturbed:
         deadline = time.monotonic() + SETTLING_SECONDS
         while any(map(alive, tree)):
             if time.monotonic() > deadline:
-                return f"processes stay: {[one for one in tree if alive(one)]}"
+                return f"processes stay: {[command_line(one) for one in tree if alive(one)]}"
             time.sleep(0.05)
         now = {path: path.read_bytes() for path in self._folder.rglob("record.json")}
         changed = [str(path) for path, record in self._records.items() if now.get(path) != record]
@@ -214,11 +215,15 @@ def parent(process: int) -> int:
 
 
 def is_job(process: int) -> bool:
+    arguments = command_line(process)
+    return "mlsbench.harness.job" in arguments or arguments[2:3] == [str(Path(__file__).with_name("short_job.py"))]
+
+
+def command_line(process: int) -> list[str]:
     try:
-        arguments = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{process}/cmdline").read_text(errors="replace").split("\0")[:-1]
     except OSError:
-        return False
-    return b"mlsbench.harness.job" in arguments or arguments[2:3] == [bytes(Path(__file__).with_name("short_job.py"))]
+        return []  # gone
 
 
 def heed_interrupts() -> None:

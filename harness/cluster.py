@@ -30,7 +30,8 @@ OWN = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token",
     "RAY_worker_niceness": "0",
 }  # fmt: skip
-FOLDER_PREFIX = "mlsbench-ray-"  # short: the path of a socket has 107 characters, most of them Ray's
+FOLDER_PREFIX = "mlsbench-ray-"
+SHORT = 21  # characters: a socket's path has 107, of which Ray and the folder's own name take the others
 SURVEY_SECONDS = 60  # for a GPU's free memory: jobs of others may hold all of it
 
 
@@ -64,7 +65,7 @@ def connect() -> None:
             options = {"address": address} if address else _own()
             _connection.callback(ray.shutdown)
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         close()
         where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
         raise MachineError(f"{where} does not answer: {str(error).strip().splitlines()[0]}") from error
@@ -89,16 +90,22 @@ def _own() -> dict[str, Any]:
 
 def _make_folder() -> Path:
     """A folder with a lock that is held as long as this process lives."""
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=_base()))
     descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return folder
 
 
+def _base() -> str:
+    """Where folders of clusters are made: the usual place, or one with a path that is short enough."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= SHORT else "/tmp"
+
+
 def sweep() -> int:
     """Remove what clusters of our own left whose command was killed; their number."""
     removed = 0
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+    for folder in Path(_base()).glob(f"{FOLDER_PREFIX}*"):
         with contextlib.suppress(OSError):  # gone, or a living command's
             found = folder.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
