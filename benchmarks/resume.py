@@ -31,8 +31,8 @@ from kills import descendants
 from mlsbench.tasks import get_task
 
 TASK = get_task("security-membership-inference-defense")
-MOST_SECONDS = {False: 10.0, True: 3.0}  # from a command's start to a kill, with real jobs and with short ones
-SETTLING_SECONDS = 60
+MOST_SECONDS = {False: 10.0, True: 3.0}  # from a command's start to a kill; the latter for short jobs without Ray
+SETTLING_SECONDS = 150  # processes of Ray's that were about to start give up after a minute
 COMMAND, TREE, JOB, BESIDE = "command", "all processes", "a job", "Ray's worker of a job"
 # What stands in for `mlsbench`, with the same commands and another process for each job.
 SHORT = """
@@ -124,7 +124,7 @@ class Disturbed:
         """Kill something of a running command again and again, until the command is gone; False if it ended itself."""
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(self._chance.uniform(0, MOST_SECONDS[self._given.short]))
+                process.wait(self._chance.uniform(0, MOST_SECONDS[self._given.short and self._given.engine == "local"]))
                 return False
             targets = [COMMAND, COMMAND, COMMAND, TREE, JOB, *([BESIDE] if self._given.engine == "ray" else [])]
             target = self._chance.choice(targets)

@@ -31,7 +31,8 @@ OWN = {
     "RAY_worker_niceness": "0",
 }  # fmt: skip
 FOLDER_PREFIX = "mlsbench-ray-"
-SHORT = 21  # characters: a socket's path has 107, of which Ray and the folder's own name take the others
+RAYS = "r"  # within it: Ray opens its own to everybody
+SHORT = 19  # characters: a socket's path has 107, of which Ray and the folder's own name take the others
 SURVEY_SECONDS = 60  # for a GPU's free memory: jobs of others may hold all of it
 
 
@@ -81,9 +82,9 @@ def close() -> None:
 def _own() -> dict[str, Any]:
     sweep()
     folder = _make_folder()
-    _connection.callback(shutil.rmtree, folder, ignore_errors=True)
+    _connection.callback(_remove, folder)
     return {
-        "address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1", "_temp_dir": str(folder),
+        "address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1", "_temp_dir": str(folder / RAYS),
         "num_cpus": len(os.sched_getaffinity(0)),
     }  # fmt: skip
 
@@ -113,11 +114,18 @@ def sweep() -> int:
             descriptor = os.open(folder / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-                removed += not folder.exists()
+                removed += _remove(folder)
             finally:
                 os.close(descriptor)
     return removed
+
+
+def _remove(folder: Path) -> bool:
+    """Remove a folder whose cluster has ended; False if some process of Ray's still writes there, for the next sweep."""
+    shutil.rmtree(folder / RAYS, ignore_errors=True)
+    if not (folder / RAYS).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def nodes() -> list[dict[str, Any]]:
