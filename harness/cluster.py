@@ -84,8 +84,8 @@ def _own() -> dict[str, Any]:
     folder = _make_folder()
     _connection.callback(_remove, folder)
     return {
-        "address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1", "_temp_dir": str(folder / RAYS),
-        "num_cpus": len(os.sched_getaffinity(0)),
+        "address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1",
+        "_temp_dir": str(folder / RAYS), "num_cpus": len(os.sched_getaffinity(0)),
     }  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def sweep() -> int:
 
 
 def _remove(folder: Path) -> bool:
-    """Remove a folder whose cluster has ended; False if some process of Ray's still writes there, for the next sweep."""
+    """Remove a folder whose cluster has ended; False if one of Ray's processes still writes there."""
     shutil.rmtree(folder / RAYS, ignore_errors=True)
     if not (folder / RAYS).exists():
         shutil.rmtree(folder, ignore_errors=True)
