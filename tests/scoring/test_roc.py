@@ -51,9 +51,7 @@ def test_a_rate_counts_as_many_false_positives_as_it_allows() -> None:
     values = np.concatenate([np.arange(1000.0), np.arange(1000) + 0.5])  # each member is just above a non-member
     found = tpr_at_fpr(curve(values, np.arange(2000) >= 1000), 0.01)
     assert found is not None
-    assert (
-        found.value == 11 / 1000
-    )  # ten non-members, and the member below the last of them that still is above the next
+    assert found.value == 11 / 1000  # ten non-members, the members above them, and one more
     assert found.low < 0.011 < found.high
 
 
