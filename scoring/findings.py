@@ -23,7 +23,7 @@ SIGMAS = 3.0  # beyond which no finding is chance
 INVERTED = 0.02  # below one half
 PINNED_ABOVE, PINNED_CHARGED = 0.15, 0.25
 BLIND_ABOVE, BLIND_SHARE, BLIND_SURE = 0.05, 0.2, 0.9
-SATURATED = 0.05  # cross-entropy without weight decay and RelaxLoss reach 2 % on small problems
+SATURATED = 0.05  # honest losses were seen to reach 2 %
 LATE_DROP, LATE_TIMES, LATE_SHARE, LATE_FEWEST = 0.05, 4.0, 0.1, 5
 
 LABEL_FREE = ("top-one", "entropy")

@@ -47,6 +47,14 @@ def test_a_rate_of_fewer_than_ten_false_positives_is_not_told() -> None:
     assert tpr_at_fpr(ours, 9.9 / 2000) is None
 
 
+def test_a_rate_counts_as_many_false_positives_as_it_allows() -> None:
+    values = np.concatenate([np.arange(1000.0), np.arange(1000) + 0.5])  # each member is just above a non-member
+    found = tpr_at_fpr(curve(values, np.arange(2000) >= 1000), 0.01)
+    assert found is not None
+    assert found.value == 11 / 1000  # ten non-members, the members above them, and one more
+    assert found.low < 0.011 < found.high
+
+
 def test_held_out_thresholds_show_no_advantage_where_there_is_none_and_the_maximum_does() -> None:
     found = [(RANDOM.normal(size=200), RANDOM.permutation(200) < 100) for _ in range(200)]
     honest = [held_out_advantage(v, m, *halves(m)) for v, m in found]
