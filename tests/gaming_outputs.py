@@ -36,15 +36,15 @@ INVERTED: tuple[Made, Made] = (
 )  # fmt: skip
 PINNED: tuple[Made, Made] = (
     lambda seed: _plain(model((0.5, 0.05), (0.5, 1.5), right=(1, 0.8), seed=seed, examples=EXAMPLES)),
-    lambda seed: _plain(model((3.9, 0.2), (4, 2.5), right=(1, 0.9), classes=100, seed=seed, examples=EXAMPLES)),
+    lambda seed: _plain(model((3.9, 0.2), (4, 2.5), right=(1, 0.9), classes=20, seed=seed, examples=EXAMPLES)),
 )
 LABEL_BLIND: tuple[Made, Made] = (
     lambda seed: _plain(model((8, 2), (8, 2), right=(1, 0.65), seed=seed, examples=EXAMPLES)),
-    lambda seed: _plain(model((12, 3), (12, 3), right=(0.98, 0.75), classes=100, seed=seed, examples=EXAMPLES)),
+    lambda seed: _plain(model((12, 3), (12, 3), right=(0.98, 0.75), classes=20, seed=seed, examples=EXAMPLES)),
 )
 SATURATED: tuple[Made, Made] = (
     lambda seed: _plain(model((60, 20), (52, 20), right=(1, 0.8), seed=seed, examples=EXAMPLES)),
-    lambda seed: _plain(model((300, 90), (40, 30), right=(1, 0.6), classes=100, seed=seed, examples=EXAMPLES)),
+    lambda seed: _plain(model((300, 90), (40, 30), right=(1, 0.6), classes=20, seed=seed, examples=EXAMPLES)),
 )
 LATE: tuple[Made, Made] = (
     lambda seed: (model((4, 2), (4, 2), right=(1, 0.8), seed=seed, examples=EXAMPLES), (*RISING, 0.5)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -25,12 +26,15 @@ SETTING: dict[str, Any] = {
     "torch": "2.6",
 }  # fmt: skip
 
+DIGITS = get_task(TASK).spec.datasets["digits"]
+WHOLE = hashlib.sha256((DIGITS.train_fingerprint + DIGITS.test_fingerprint).encode()).hexdigest()
+
 Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
 def data() -> Prepared:
-    return load("digits", get_task(TASK).spec.datasets["digits"], None, MEMBERS)
+    return load("digits", DIGITS, None, MEMBERS)
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def write(tmp_path: Path, data: Prepared) -> Callable[..., Path]:
         logits = random.normal(size=(len(member), 10)).astype(np.float32)
         logits[np.arange(len(member)), data.train_labels] += 4 + 2 * member
         test = random.normal(size=(len(data.test_labels), 10)).astype(np.float32)
-        setting = Setting(**{**SETTING, "seed": seed, "data": data.fingerprint, **changes})
+        setting = Setting(**{**SETTING, "seed": seed, "data": WHOLE, **changes})
         entry = Entry(name=name, type="agent", submission=name.encode().hex().ljust(64, "0"))
         record = Record(
             job_key=setting.job_key(entry.submission), entry=entry, setting=setting, status=status,

@@ -79,9 +79,11 @@ def audit(
     for by_benchmark in found:
         for name in sorted(by_benchmark, key=benchmarks.index):
             dataset = folder.spec.benchmarks[name].dataset
+            given = folder.spec.datasets[dataset]
             if dataset not in data:
-                data[dataset] = load(dataset, folder.spec.datasets[dataset], None, chosen.members)
-            done = _audit(by_benchmark[name], data[dataset], export)
+                data[dataset] = load(dataset, given, None, chosen.members)
+            whole = hashlib.sha256((given.train_fingerprint + given.test_fingerprint).encode()).hexdigest()
+            done = _audit(by_benchmark[name], data[dataset], whole, export)
             audits += [done] if done else []
             if done and not json_:
                 (Console() if Console().is_terminal else Console(width=110)).print(rich_audit(done))
@@ -91,15 +93,18 @@ def audit(
         raise typer.Exit(1)
 
 
-def _audit(jobs: Sequence[Stored], data: Prepared, export: Path | None) -> Audit | None:
-    """The audit of one entry's jobs on one benchmark, written beside them; None, and a line why, if nothing is kept."""
+def _audit(jobs: Sequence[Stored], data: Prepared, whole: str, export: Path | None) -> Audit | None:
+    """The audit of one entry's jobs on one benchmark, written beside them; None, and a line why, if nothing is kept.
+
+    whole: the fingerprint, as records have it, of the dataset that `data` is the pool of.
+    """
     from mlsbench.scoring import write_whole
     from mlsbench.scoring.audit import AUDIT_FILE, audit_entry
     from mlsbench.scoring.export import export_scores
 
     folder = jobs[0].path.parent.parent
     label = f"{jobs[0].record.entry.name}, {folder.name}"
-    if any(one.record.setting.data != data.fingerprint for one in jobs):
+    if any(one.record.setting.data != whole for one in jobs):
         raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
     kept, missing = _kept(jobs, data)
     if not kept:
