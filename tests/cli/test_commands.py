@@ -19,9 +19,8 @@ from mlsbench.tasks import get_task
 
 TASK = "security-membership-inference-defense"
 FOLDER = get_task(TASK)
-COMMANDS = [("list",), ("show",), ("schema",), ("validate",), ("run",), ("audit",
-        "baselines",), ("grade",), ("table",),
-            ("verify",), ("doctor",), ("data",), ("data", "prepare"), ("data", "status"),
+COMMANDS = [("list",), ("show",), ("schema",), ("validate",), ("run",), ("baselines",), ("grade",), ("table",),
+            ("audit",), ("verify",), ("doctor",), ("data",), ("data", "prepare"), ("data", "status"),
             ("image",), ("image", "build"), ("image", "check"), ("clean",)]  # fmt: skip
 
 Call = Callable[..., tuple[int, str, str]]
