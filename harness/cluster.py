@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -33,6 +34,7 @@ OWN = {
 FOLDER_PREFIX = "mlsbench-ray-"
 RAYS = "r"  # within it: Ray opens its own to everybody
 SHORT = 19  # characters: a socket's path has 107, of which Ray and the folder's own name take the others
+KNOCK_SECONDS = 10
 SURVEY_SECONDS = 60  # for a GPU's free memory: jobs of others may hold all of it
 
 
@@ -56,6 +58,8 @@ def connect() -> None:
         return
     if address and address.startswith("ray://"):
         raise UserError(f"{ADDRESS}={address}: give a node's own address, HOST:6379, from a machine of the cluster")
+    if address:
+        _knock(address)
     atexit.register(close)
     # What Ray has to say of nodes that die it prints, whatever a command's standard output is for.
     _connection.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -72,6 +76,17 @@ def connect() -> None:
         raise MachineError(f"{where} does not answer: {str(error).strip().splitlines()[0]}") from error
     finally:
         signal.signal(signal.SIGTERM, ours)  # Ray's own would end the process without ending its jobs
+
+
+def _knock(address: str) -> None:
+    """Raises MachineError if nothing listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto", or what Ray will complain of itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+    except OSError as error:
+        raise MachineError(f"the Ray cluster at {address} does not answer: {error.strerror or error}") from error
 
 
 def close() -> None:

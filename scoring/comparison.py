@@ -48,10 +48,12 @@ def compare(records: Iterable[Record], a_name: str, b_name: str, plan: Plan) -> 
     """Compare two entries of one group of records (see `select`).
 
     An entry is called by its name, or if several share it by name:type or name:type:submission, the digest or a start
-    of it of 8 or more digits. UserError for an unknown or ambiguous one.
+    of it of 8 or more digits. UserError for an unknown or ambiguous one, and for one entry given twice.
     """
     results = aggregate(records, plan)
     a, b = _find(results, a_name), _find(results, b_name)
+    if a.key == b.key:
+        raise UserError(f"{a_name!r} and {b_name!r} are the same entry; name two")
     primary = plan.primary
     pairs = [
         (x.benchmark, x.values[primary.name], y.values[primary.name])
@@ -111,9 +113,10 @@ def _find(results: Sequence[EntryResult], asked: str) -> EntryResult:
         )
         raise UserError(f"several entries are called {asked!r}; say which: {choices}")
     names = sorted({result.key.name for result in results})
-    close = difflib.get_close_matches(asked, names) or names
+    close = difflib.get_close_matches(asked, names)
     raise UserError(
-        f"no entry is called {asked!r} here; " + (f"there is {', '.join(close)}" if names else "there are no entries")
+        f"no entry is called {asked!r} here; "
+        + (f"there is {', '.join(dict.fromkeys([*close, *names]))}" if names else "there are no entries")
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mlsbench.scoring.membership import membership_metrics
+from mlsbench.scoring.membership import membership_metrics, privacy_score
 from mlsbench.scoring.record import RECORD_FILE, Record, Setting, read_record
 
 # For one seed trained again where bits cannot agree. Seeds of one loss were seen to scatter by 0.006 to 0.025 in
@@ -94,8 +94,9 @@ def unlike_settings(recorded: Setting, again: Setting) -> list[str]:
 def verify(recorded: Run, again: Run, test_labels: ArrayLike) -> Verification:
     """Compare `recorded` with `again`, a second run of its job. test_labels: int [M], of the job's dataset.
 
-    In any case the status must be the same, the split the same, and the recorded metrics those of the logits kept
-    beside them. On the same kind of machine metrics, counts, logits and weights must agree in every bit.
+    In any case the status must be the same, the split the same, the recorded metrics those of the logits kept beside
+    them, and the score that of the other metrics. On the same kind of machine metrics, counts, logits and weights must
+    agree in every bit.
     """
     unlike = _unlike_runs(recorded.record, again.record)
     names = dict.fromkeys([*recorded.record.metrics, *again.record.metrics])
@@ -104,6 +105,7 @@ def verify(recorded: Run, again: Run, test_labels: ArrayLike) -> Verification:
     faults = [f"{m.name}: {_shown(m.recorded)} in the record, {_shown(m.again)} now" for m in metrics if _far(m, limit)]
     if recorded.record.status != again.record.status:
         faults.insert(0, f"status: {recorded.record.status} in the record, {again.record.status} now")
+    faults += _contradictions(recorded.record)
     faults += _own_faults(recorded, test_labels)
     faults += _other_members(recorded, again)
     if not unlike:
@@ -158,6 +160,18 @@ def _far(metric: Compared, limit: float) -> bool:
 
 def _shown(value: float | None) -> str:
     return "no number" if value is None else repr(value)
+
+
+def _contradictions(record: Record) -> list[str]:
+    """What the record's own metrics say of its score; they are enough for that, whatever else is kept."""
+    names = ("test_acc", "mia_auc", "privacy_score")
+    test_acc, mia_auc, stated = (record.metrics.get(name) for name in names)
+    if test_acc is None or mia_auc is None or stated is None:
+        return []
+    due = privacy_score(test_acc, mia_auc)
+    if abs(stated - due) <= ROUNDING:
+        return []
+    return [f"privacy_score: {_shown(stated)} in the record, {_shown(due)} by its own test_acc and mia_auc"]
 
 
 def _own_faults(run: Run, test_labels: ArrayLike) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,22 @@ def test_the_same_command_makes_the_same_document_without_a_job(made: tuple[Any,
     again = mlsbench_run(*TINY, "--report", "report.md", "--json", cwd=folder)
     assert "1 of 1 jobs are finished already" in again.stderr
     assert (folder / "report.md").read_bytes() == before
+
+
+def test_the_document_says_how_jobs_ended_that_are_not_sound(made: tuple[Any, Path]) -> None:
+    done, folder = made
+    (record,) = json.loads(done.stdout)["records"]
+    assert record["status"] == "collapsed"
+    assert "erm, resnet20-digits, seed 42: collapsed: test accuracy" in (folder / "report.md").read_text()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root is told that /proc can be written")
+def test_a_document_that_fails_at_the_end_costs_nobody_the_table(made: tuple[Any, Path], mlsbench_run: Any) -> None:
+    _, folder = made
+    done = mlsbench_run(*TINY, "--report", "/proc/report.md", cwd=folder)
+    assert "privacy" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("error: --report /proc/report.md: ")
+    assert done.returncode == 2
 
 
 def test_a_document_that_cannot_be_written_is_said_before_anything_runs(mlsbench_run: Any, tmp_path: Path) -> None:

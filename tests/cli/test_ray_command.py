@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -108,6 +109,21 @@ def test_without_ray_the_way_to_it_is_named(command: str, candidate: Callable[[s
     )  # fmt: skip
     assert done.returncode == 2
     assert "pip install 'mlsbench[ray]'" in done.stderr
+
+
+@pytest.mark.ray
+def test_a_cluster_where_nothing_listens_is_named_at_once(
+    command: str, candidate: Callable[[str], Path], tmp_path: Path
+) -> None:
+    submission = candidate("return F.cross_entropy(logits, labels)")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # which nobody else gets for now, and which is closed in a moment
+    done = subprocess.run(
+        [command, "run", TASK, "--submission", str(submission), *OPTIONS], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"RAY_ADDRESS": f"127.0.0.1:{port}"}, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"error: the Ray cluster at 127.0.0.1:{port} does not answer: Connection refused\n"
 
 
 def test_an_engine_that_is_none_is_refused(command: str) -> None:

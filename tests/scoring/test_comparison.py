@@ -79,9 +79,16 @@ def test_the_line_of_one_seed_promises_no_interval(make_entry: Callable[..., Any
     assert lines[-1] == "One seed has no interval: nobody can say whether a difference is more than chance."
 
 
-def test_an_unknown_name_is_an_error_with_close_matches(make_entry: Callable[..., Any], plan: Plan) -> None:
-    with pytest.raises(UserError, match=r"no entry is called 'relaxlos' here; there is relaxloss$"):
+def test_an_unknown_name_is_an_error_with_all_names_close_ones_first(
+    make_entry: Callable[..., Any], plan: Plan
+) -> None:
+    with pytest.raises(UserError, match=r"no entry is called 'relaxlos' here; there is relaxloss, erm$"):
         compare([*make_entry("relaxloss", A), *make_entry("erm", B)], "relaxlos", "erm", plan)
+
+
+def test_an_entry_is_not_compared_with_itself(make_entry: Callable[..., Any], plan: Plan) -> None:
+    with pytest.raises(UserError, match="'erm' and 'erm:baseline' are the same entry"):
+        compare(make_entry("erm", A, type="baseline"), "erm", "erm:baseline", plan)
 
 
 def test_a_name_where_there_are_no_entries_is_an_error(plan: Plan) -> None:

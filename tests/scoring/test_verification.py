@@ -62,6 +62,14 @@ def test_other_bits_on_the_same_kind_of_machine_differ(run: Callable[..., Run]) 
     assert "processor" in found.notes[0]
 
 
+def test_a_score_that_contradicts_its_own_record_is_found_without_logits(run: Callable[..., Run]) -> None:
+    true = run(torch="9")
+    edited = {**true.record.metrics, "privacy_score": float(true.record.metrics["privacy_score"] or 0) + 0.02}
+    recorded = Run(run(metrics=edited).record, None, None)
+    (fault,) = verify(recorded, true, LABELS).faults
+    assert "by its own test_acc and mia_auc" in fault
+
+
 @pytest.mark.parametrize(("distance", "same"), [(TOLERANCE - 0.001, True), (TOLERANCE + 0.001, False)])
 def test_elsewhere_the_tolerance_decides(run: Callable[..., Run], distance: float, same: bool) -> None:
     recorded = run()

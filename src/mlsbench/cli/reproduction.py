@@ -57,7 +57,11 @@ class Findings:
     def markdown(self) -> str:
         """The document: it depends on the records and the command alone, so that making it again changes nothing."""
         spec = self._launch.task.spec
-        notes = [f"- {escape_markdown(line)}" for line in self._left_out]
+        unsound = [r for r in self._records if r.status != "scored"]
+        ended = [
+            f"{r.entry.name}, {r.setting.benchmark}, seed {r.setting.seed}: {r.reason or r.status}" for r in unsound
+        ]
+        notes = [f"- {escape_markdown(line)}" for line in (*ended, *self._left_out)]
         return "\n".join([
             f"# Reproduction: {escape_markdown(spec.title)}", "",
             "Made from records by the command below, never typed.", "",
@@ -84,7 +88,7 @@ class Findings:
         if records:
             days = [r.created.date() for r in records]
             when = f"date: {min(days)}" if min(days) == max(days) else f"dates: {min(days)} to {max(days)}"
-            lines.append(f"{when}; {len(records)} jobs")
+            lines.append(f"{when}; {len(records)} {'job' if len(records) == 1 else 'jobs'}")
         return lines
 
 
@@ -97,8 +101,14 @@ class ReportFile:
             raise UserError(f"--report {path}: name a file in a folder that is there and can be written")
 
     def write(self, text: str) -> None:
-        """Write `text`, whole or not at all."""
-        write_whole(self._path, text.encode())
+        """Write `text`, whole or not at all. Raises UserError."""
+        try:
+            write_whole(self._path, text.encode())
+        except OSError as error:
+            raise UserError(
+                f"--report {self._path}: {error.strerror}; the jobs are done, and the same command with another file "
+                f"writes it"
+            ) from error
 
 
 def _device(record: Record) -> str:

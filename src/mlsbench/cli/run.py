@@ -159,8 +159,6 @@ def _finish(
     plan = launch.table_plan()
     results = aggregate(chosen, plan)
     findings = Findings(launch, chosen, left_out) if compared else None
-    if report and findings:
-        report.write(findings.markdown())
     if as_json:
         table = json.loads(str(render(results, plan, "json", left_out=left_out)))
         documents = [{"path": str(s.path), **s.record.model_dump(mode="json")} for s in stored]
@@ -174,6 +172,8 @@ def _finish(
             out.print()
             out.print(findings.rich())
         out.print(f"\nrecords: {launch.runs}", markup=False, highlight=False, soft_wrap=True)
+    if report and findings:  # last: what cannot be written costs nobody the table
+        report.write(findings.markdown())
     raise typer.Exit(exit_code(stored))
 
 

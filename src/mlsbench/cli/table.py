@@ -70,7 +70,11 @@ def table(
     if compare is not None:
         if format_ is not Format.rich:
             raise UserError("--compare has no --format: it prints lines")
-        typer.echo("\n".join([*comparison_lines(compare_entries(records, *compare, plan)), *left_out]))
+        try:
+            lines = comparison_lines(compare_entries(records, *compare, plan))
+        except UserError as error:  # an entry may be among what was left out
+            raise UserError("\n".join([str(error), *left_out])) from None
+        typer.echo("\n".join([*lines, *left_out]))
         return
     if not stored:
         typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
