@@ -170,6 +170,10 @@ def read_record(path: Path) -> Record:
     """The record in `path`; UserError, naming the file and a fault, if missing, damaged or of another version."""
     try:
         return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no record {clean(str(path), 500)}: name the folder of a job, seed-42 for example"
+        ) from None
     except OSError as error:
         fault = error.strerror or str(error)
     except ValidationError as error:

@@ -102,7 +102,7 @@ def test_the_error_says_which_field_is_wrong(tmp_path: Path, make_record: Callab
 
 
 def test_a_missing_record_is_a_user_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match=r"there is no record .*record\.json: name the folder of a job"):
         read_record(tmp_path / "record.json")
 
 
