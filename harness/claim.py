@@ -23,7 +23,8 @@ HALF_WRITTEN = re.compile(
 def claimed(job: Job) -> Iterator[Job]:
     """`job` with a folder that is this process's alone until the end; the kernel ends a claim with its process.
 
-    Half-written files that a killed job left there are removed.
+    Half-written files that a killed job left there are removed, before and after: the job of a command that was killed
+    may live for a moment longer than its claim.
 
     If another job (of another key, device or torch) is writing the folder, it is `<folder>-<first 8 of the job key>`.
     Raises UserError if another process is running this very job.
@@ -46,7 +47,10 @@ def claimed(job: Job) -> Iterator[Job]:
             lock.write(key)
             lock.flush()
             _remove_half_written(folder)
-            yield job.model_copy(update={"folder": folder})
+            try:
+                yield job.model_copy(update={"folder": folder})
+            finally:
+                _remove_half_written(folder)
             return
     raise UserError(f"another process is running {job.label} of this entry in {job.folder}; wait for it or end it")
 

@@ -255,3 +255,11 @@ def test_a_runs_folder_that_cannot_be_written_is_told_as_the_error_it_is(tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="Not a directory"):
         LocalEngine(["cpu"], 1).run(make_jobs(tmp_path / "file"), Heard())
+
+
+def test_what_a_killed_commands_job_half_writes_meanwhile_is_gone_after_the_claim(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path)
+    with claimed(job) as mine:
+        left = mine.folder / ".record.json.0123abcd.tmp"
+        left.write_bytes(b"{")
+    assert not left.exists()
