@@ -64,6 +64,13 @@ class Job(BaseModel):
         """The job's name for people."""
         return f"{self.setting.benchmark} seed {self.setting.seed}"
 
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds that two CPU cores take to train, by the specification's rough estimates."""
+        benchmark = self.spec.benchmarks[self.setting.benchmark]
+        members = self.members or self.spec.datasets[benchmark.dataset].train // 2
+        return benchmark.cpu_ms * members * self.training.epochs
+
     def finished(self) -> Record | None:
         """The record of this very job if it is there and final."""
         path = self.folder / "record.json"
@@ -218,14 +225,9 @@ def require_data(jobs: Iterable[Job]) -> None:
         raise UserError(f"not prepared in {used[missing[0]]}: {names}. Run `{command}`, or try --protocol smoke.")
 
 
-def cpu_seconds(spec: Task, jobs: Iterable[Job]) -> float:
+def cpu_seconds(jobs: Iterable[Job]) -> float:
     """Roughly how long `jobs` take one after another on this machine's cores, from the times measured on two."""
-    total = 0.0
-    for job in jobs:
-        benchmark = spec.benchmarks[job.setting.benchmark]
-        members = job.members or spec.datasets[benchmark.dataset].train // 2
-        total += benchmark.cpu_ms / 1000 * members * job.training.epochs
-    return total * 2 / max(os.cpu_count() or 1, 1)
+    return sum(job.cpu_ms for job in jobs) / 1000 * 2 / max(os.cpu_count() or 1, 1)
 
 
 def _check_pool(benchmark: str, dataset: Dataset, training: Training, members: int | None) -> None:

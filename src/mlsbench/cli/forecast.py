@@ -47,7 +47,7 @@ class Forecast:
         self._waiting.pop(_identity(job), None)
         running = self._running.pop(_identity(job), None)
         if running and trained:
-            speed = (self._clock() - running.since) / _work(job)
+            speed = (self._clock() - running.since) / job.cpu_ms
             self._speeds.setdefault(job.setting.benchmark, []).append(speed)
 
     def left(self) -> float | None:
@@ -55,14 +55,14 @@ class Forecast:
         speeds = dict(self._speeds)
         for running in self._running.values():
             if running.seconds is not None and running.job.setting.benchmark not in self._speeds:
-                speeds.setdefault(running.job.setting.benchmark, []).append(running.seconds / _work(running.job))
+                speeds.setdefault(running.job.setting.benchmark, []).append(running.seconds / running.job.cpu_ms)
         if not speeds:
             return None
         by_benchmark = {name: fmean(of) for name, of in speeds.items()}
         other = fmean(by_benchmark.values())
 
         def whole(job: Job) -> float:
-            return by_benchmark.get(job.setting.benchmark, other) * _work(job)
+            return by_benchmark.get(job.setting.benchmark, other) * job.cpu_ms
 
         now = self._clock()
         on = [max((r.seconds or whole(r.job)) - (now - r.since), 0) for r in self._running.values()]
@@ -80,9 +80,3 @@ def duration(seconds: float) -> str:
 def _identity(job: Job) -> str:
     # Not its folder, which another job may have taken before this one starts.
     return f"{job.entry.model_dump_json()} {job.setting.job_key(job.entry.submission)}"
-
-
-def _work(job: Job) -> float:
-    benchmark = job.spec.benchmarks[job.setting.benchmark]
-    members = job.members or job.spec.datasets[benchmark.dataset].train // 2
-    return benchmark.cpu_ms * members * job.training.epochs

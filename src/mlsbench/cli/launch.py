@@ -96,7 +96,7 @@ class Launch:
         ]
         waiting = [job for job in jobs if not job.finished()]
         if self._device == "auto" and self._devices == ["cpu"]:
-            seconds = cpu_seconds(self.task.spec, waiting)
+            seconds = cpu_seconds(waiting)
             if seconds > LONG_SECONDS:
                 raise UserError(
                     f"there is no GPU here, and protocol {self.variant.name} would take about {duration(seconds)} on "

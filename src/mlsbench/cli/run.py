@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlsbench.cli.reproduction import ReportFile
     from mlsbench.harness.plan import Job
     from mlsbench.scoring import Entry, Stored
-    from mlsbench.tasks import PublishedRow, Submission, TaskFolder
+    from mlsbench.tasks import Submission
 
 INTERRUPTED = 130
 
@@ -175,8 +175,3 @@ def _finish(
     if report and findings:  # last: what cannot be written costs nobody the table
         report.write(findings.markdown())
     raise typer.Exit(exit_code(stored))
-
-
-def published_rows(task: TaskFolder, protocol: str) -> list[PublishedRow]:
-    """The published rows, if `protocol` is the one they were made under."""
-    return list(task.published()) if protocol == task.spec.default_protocol else []

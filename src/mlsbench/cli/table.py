@@ -51,7 +51,6 @@ def table(
     from rich.console import Console
 
     from mlsbench.cli.launch import chosen_of, columns, table_caption
-    from mlsbench.cli.run import published_rows
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
     from mlsbench.scoring import Plan, aggregate, comparison_lines, find_records, render, select
@@ -78,7 +77,7 @@ def table(
         return
     if not stored:
         typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
-    rows = published_rows(folder, folder.spec.default_protocol) if published else []
+    rows = list(folder.published()) if published else []
     caption = table_caption(task, chosen.name, records[0].setting.split_key if records else None, plan.seeds)
     text = render(aggregate(records, plan), plan, format_.value, published=rows, left_out=left_out, caption=caption)
     if isinstance(text, str):

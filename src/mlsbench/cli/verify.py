@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mlsbench.tasks import Submission, TaskFolder
 
 DIFFERS, INFRASTRUCTURE = 1, 4
-ENDED = ("scored", "collapsed", "failed", "rejected")
 
 
 def add(app: typer.Typer) -> None:
@@ -48,6 +47,7 @@ def verify(
     Example: mlsbench verify runs/TASK/smoke/mine-agent-0123456789ab/resnet20-digits/seed-42
     """
     from mlsbench.harness.data import load
+    from mlsbench.harness.plan import FINISHED
     from mlsbench.scoring import read_run, unlike_settings
     from mlsbench.scoring import verify as compare
     from mlsbench.scoring.record import RECORD_FILE
@@ -58,7 +58,7 @@ def verify(
     folder = record if record.is_dir() else record.parent
     run = read_run(folder)
     stated = run.record
-    if stated.status not in ENDED:
+    if stated.status not in FINISHED:
         raise UserError(f"{record}: {stated.status} says nothing about the submission, so there is nothing to verify")
     task = get_task(stated.setting.task)
     submission = _stored_submission(folder, task)
