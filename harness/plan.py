@@ -132,7 +132,18 @@ def _override(base: Variant, key: str, value: str) -> Variant:
         raise UserError(f"--override {key}={value[:20]}: give a whole number from 1 to 9999999")
     if key == "members":
         return replace(named, members=int(value))
-    return replace(named, trainings={b: t.model_copy(update={key: int(value)}) for b, t in base.trainings.items()})
+    update = _with_epochs if key == "epochs" else _with_batch
+    return replace(named, trainings={b: update(t, int(value)) for b, t in base.trainings.items()})
+
+
+def _with_epochs(base: Training, epochs: int) -> Training:
+    """A shorter or longer training of the same shape: milestones move along."""
+    moved = tuple(max(1, round(m * epochs / base.epochs)) for m in base.milestones)
+    return base.model_copy(update={"epochs": epochs, "milestones": moved})
+
+
+def _with_batch(base: Training, batch: int) -> Training:
+    return base.model_copy(update={"batch": batch})
 
 
 @dataclass(frozen=True)

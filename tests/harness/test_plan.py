@@ -89,6 +89,11 @@ def test_overrides_change_every_benchmark_and_nothing_else() -> None:
     assert variant(SPEC, "smoke", ["precision=bf16"]).precision == "bf16"
 
 
+def test_other_epochs_keep_the_schedules_shape() -> None:
+    (training, *_) = variant(SPEC, "overfit", ["epochs=20"]).trainings.values()
+    assert training.milestones == (10, 15)
+
+
 @pytest.mark.parametrize(
     "override",
     ["epochs", "epochs=", "epochs=0", "epochs=-1", "epochs=03", "epochs=1.5", "epochs=１", "epochs=1e3", "epochs=1_0",
