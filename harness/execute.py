@@ -29,6 +29,8 @@ from mlsbench.harness.trainer import CollapsedError, EpochStats, predict, train
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.lock import landlock_version
 from mlsbench.sandbox.session import Session
+from mlsbench.scoring.attacks import Outputs
+from mlsbench.scoring.job_audit import NO_AUDIT, JobAudit, audit_job
 from mlsbench.scoring.membership import accuracy, confidence, confidence_order, membership_auc, membership_metrics
 from mlsbench.scoring.record import Record, Status, write_record, write_whole
 from mlsbench.scoring.verdict import Verdict, judge
@@ -46,6 +48,7 @@ class Outcome:
     status: Status
     reason: str = ""
     metrics: dict[str, float | None] = field(default_factory=dict)
+    audit: JobAudit = NO_AUDIT
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -154,7 +157,7 @@ def _train(
         return Outcome("collapsed", f"collapsed: {error}", _broken_metrics(job, subject, logits))
     session.close()  # the candidate is gone before anybody measures
     started = time.monotonic()
-    outcome = _attack(job, subject)
+    outcome = _attack(job, subject, [stats.measured["mia_auc"] for stats in curve])
     timing["evaluate"] += time.monotonic() - started
     return outcome
 
@@ -171,17 +174,20 @@ def _news(curve: list[EpochStats], epochs: int) -> dict[str, float]:
     return {"epoch": len(curve), "epochs": epochs, "test_acc": curve[-1].measured["test_acc"], "left_seconds": left}
 
 
-def _attack(job: Job, subject: Subject) -> Outcome:
+def _attack(job: Job, subject: Subject, mia_auc_by_epoch: list[float]) -> Outcome:
     train_logits, test_logits = (predict(subject.model, i).numpy() for i in (subject.pool, subject.test))
     test_labels, validity = subject.test_labels.numpy(), job.spec.validity
     verdict = judge(
         test_logits, test_labels, chance_factor=validity.chance_factor, sigmas=validity.sigmas,
         max_class_share=validity.max_class_share,
     )  # fmt: skip
+    audit = NO_AUDIT
     if np.isfinite(train_logits).all() and np.isfinite(test_logits).all():
         metrics: dict[str, float | None] = dict(
             membership_metrics(train_logits, subject.member, test_logits, test_labels)
         )
+        model = Outputs(train_logits, subject.pool_labels.numpy(), subject.member)
+        audit = audit_job(model, accuracy(test_logits, test_labels), mia_auc_by_epoch)
     else:
         metrics = _broken_metrics(job, subject, test_logits)
         verdict = Verdict("collapsed", "collapsed: the trained model's logits are not finite")
@@ -189,7 +195,7 @@ def _attack(job: Job, subject: Subject) -> Outcome:
     np.savez(scores, train_logits=train_logits, test_logits=test_logits, member=subject.member)
     weights = save({k: v.detach().cpu().contiguous() for k, v in subject.model.state_dict().items()})
     files = {"scores.npz": scores.getvalue(), "weights.safetensors": weights}
-    return Outcome(verdict.status, verdict.reason, metrics, files)
+    return Outcome(verdict.status, verdict.reason, metrics, audit, files)
 
 
 def _write(
@@ -208,8 +214,9 @@ def _write(
         training["images_per_second"] = members * len(curve) / timing["train"]
     record = Record(
         job_key=job.setting.job_key(job.entry.submission), entry=job.entry, setting=job.setting,
-        status=outcome.status, reason=outcome.reason, metrics=outcome.metrics, attempts=job.attempt,
-        training=training, timing=timing, environment=_environment(job), created=datetime.now(UTC),
+        status=outcome.status, reason=outcome.reason, metrics=outcome.metrics, audit=dict(outcome.audit.numbers),
+        findings=outcome.audit.findings, attempts=job.attempt, training=training, timing=timing,
+        environment=_environment(job), created=datetime.now(UTC),
     )  # fmt: skip
     write_record(job.folder, record)
 

@@ -32,7 +32,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs that a complete entry has, and the metrics that are shown; exactly one column is primary."""
+    """The jobs that a complete entry has, and the columns that are shown, metrics or numbers of the audit; exactly one
+    column is primary."""
 
     benchmarks: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -61,12 +62,21 @@ class Trouble:
     reason: str
 
 
+class Found(NamedTuple):
+    """A finding of the audit of a seed's model: why `mia_auc` is a bad witness there."""
+
+    seed: int
+    kind: str
+    text: str
+
+
 @dataclass(frozen=True)
 class BenchmarkResult:
     """One entry on one benchmark.
 
     n: how many of the `planned` seeds are scored or collapsed; values: each metric by seed, in the plan's order, None
-    where there is no number; means: None where a planned seed has no number; troubles: every seed that is not scored.
+    where there is no number; means: None where a planned seed has no number; troubles: every seed that is not scored;
+    findings: of all seeds.
     """
 
     benchmark: str
@@ -75,6 +85,7 @@ class BenchmarkResult:
     values: Mapping[str, tuple[float | None, ...]]
     means: Mapping[str, Mean | None]
     troubles: tuple[Trouble, ...]
+    findings: tuple[Found, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -150,7 +161,7 @@ def _entry(key: EntryKey, jobs: Mapping[tuple[str, int], Record], plan: Plan) ->
 
 def _benchmark(name: str, records: Sequence[Record | None], plan: Plan) -> BenchmarkResult:
     sound = [record if record is not None and record.status in SOUND else None for record in records]
-    values = {c.name: tuple(r.metrics.get(c.name) if r else None for r in sound) for c in plan.columns}
+    values = {c.name: tuple(_number(r, c.name) for r in sound) for c in plan.columns}
     troubles = []
     for seed, record in zip(plan.seeds, records, strict=True):
         if record is None:
@@ -164,7 +175,12 @@ def _benchmark(name: str, records: Sequence[Record | None], plan: Plan) -> Bench
         values=values,
         means={metric: _over_seeds(by_seed) for metric, by_seed in values.items()},
         troubles=tuple(troubles),
+        findings=tuple(Found(r.setting.seed, *found) for r in sound if r for found in r.findings.items()),
     )
+
+
+def _number(record: Record | None, name: str) -> float | None:
+    return {**record.audit, **record.metrics}.get(name) if record else None
 
 
 def _over_seeds(values: Sequence[float | None]) -> Mean | None:

@@ -107,7 +107,8 @@ class Record(Model):
     status: Status
     reason: Reason = Field("", description=f"why it is not scored; one line, cut at {REASON_LIMIT} characters")
     metrics: dict[str, float | None] = Field(description="null: not measurable")
-    audit: dict[str, float | None] = {}
+    audit: dict[str, float | None] = Field({}, description="numbers of audit-1; empty if no classifier came out")
+    findings: dict[Word, Reason] = Field({}, description="why mia_auc is a bad witness here, by the kind of finding")
     attempts: Annotated[int, Field(ge=1)] = 1
     training: dict[str, float | int | str | None] = Field(
         {}, description="epochs done, share of zero gradients and the like"

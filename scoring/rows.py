@@ -9,7 +9,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Protocol
 
-from mlsbench.scoring.aggregation import Column, EntryResult, Plan, Trouble
+from mlsbench.scoring.aggregation import Column, EntryResult, Found, Plan, Trouble
 from mlsbench.scoring.interval import Mean
 from mlsbench.scoring.record import NAME_LIMIT
 from mlsbench.scoring.text import clean
@@ -44,7 +44,8 @@ class Row:
 
     benchmark: "mean" in the line of the entry's score; means: a key for each metric that the line shows, None for no
     number; n: how many of the `planned` seeds are in them, both None in published lines; troubles: pairs as ("failed
-    1/4", "seed 44: raised ValueError"); best: metrics in which no sound line of the benchmark is better.
+    1/4", "seed 44: raised ValueError"); findings: pairs as ("inverted 4/4", "seed 42: members are less …"), the text
+    that of one seed; best: metrics in which no sound line of the benchmark is better.
     """
 
     rank: int | None
@@ -56,23 +57,28 @@ class Row:
     n: int | None
     planned: int | None
     troubles: tuple[tuple[str, str], ...] = ()
+    findings: tuple[tuple[str, str], ...] = ()
     best: frozenset[str] = frozenset()
     sound: bool = False
 
     @property
     def status(self) -> str:
-        """As "scored" or "failed 1/4; missing 1/4"."""
-        return "; ".join(status for status, _ in self.troubles) or "scored"
+        """As "scored", "scored; inverted 4/4" or "failed 1/4; missing 1/4"."""
+        return "; ".join(status for status, _ in self._pairs)
 
     @property
     def reason(self) -> str:
         """As "seed 44: raised ValueError; seed 45"."""
-        return "; ".join(reason for _, reason in self.troubles if reason)
+        return "; ".join(reason for _, reason in self._pairs if reason)
 
     @property
     def status_and_reason(self) -> str:
         """As "failed 1/4: seed 44: raised ValueError; missing 1/4: seed 45"."""
-        return "; ".join(f"{status}: {reason}" if reason else status for status, reason in self.troubles) or "scored"
+        return "; ".join(f"{status}: {reason}" if reason else status for status, reason in self._pairs)
+
+    @property
+    def _pairs(self) -> tuple[tuple[str, str], ...]:
+        return (*(self.troubles or (("scored", ""),)), *self.findings)
 
 
 @dataclass(frozen=True)
@@ -131,9 +137,12 @@ def _identity(published: Published) -> tuple[str, str]:
 def _measured(result: EntryResult, plan: Plan) -> list[Row]:
     identity = (result.rank, *result.key)
     rows = [
-        Row(*identity, b.benchmark, b.means, b.n, b.planned, _troubles(b.troubles, b.planned), sound=not b.troubles)
+        Row(
+            *identity, b.benchmark, b.means, b.n, b.planned, _troubles(b.troubles, b.planned),
+            _findings(b.findings, b.planned), sound=not b.troubles,
+        )
         for b in result.benchmarks
-    ]
+    ]  # fmt: skip
     troubles = [trouble for b in result.benchmarks for trouble in b.troubles]
     unsound = {trouble.seed for trouble in troubles if trouble.status != "collapsed"}
     jobs = sum(b.planned for b in result.benchmarks)
@@ -144,6 +153,7 @@ def _measured(result: EntryResult, plan: Plan) -> list[Row]:
         n=len(plan.seeds) - len(unsound),
         planned=len(plan.seeds),
         troubles=tuple((status, "") for status, _ in _troubles(troubles, jobs)),
+        findings=tuple((count, "") for count, _ in _findings([f for b in result.benchmarks for f in b.findings], jobs)),
         sound=not troubles,
     )
     return [*rows, mean]
@@ -161,6 +171,16 @@ def _troubles(troubles: Sequence[Trouble], planned: int) -> tuple[tuple[str, str
             reasons = [f"{_seeds(which)}: {reason}" if reason else _seeds(which) for reason, which in seeds.items()]
             pairs.append((f"{status} {count}/{planned}", "; ".join(reasons)))
     return tuple(pairs)
+
+
+def _findings(findings: Sequence[Found], planned: int) -> tuple[tuple[str, str], ...]:
+    kinds: dict[str, list[Found]] = {}
+    for found in findings:
+        kinds.setdefault(found.kind, []).append(found)
+    return tuple(
+        (f"{kind} {len(of_kind)}/{planned}", f"{_seeds([of_kind[0].seed])}: {of_kind[0].text}")
+        for kind, of_kind in kinds.items()
+    )
 
 
 def _seeds(seeds: Sequence[int]) -> str:

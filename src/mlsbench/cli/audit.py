@@ -86,7 +86,7 @@ def audit(
             done = _audit(by_benchmark[name], data[dataset], whole, export)
             audits += [done] if done else []
             if done and not json_:
-                (Console() if Console().is_terminal else Console(width=110)).print(rich_audit(done))
+                (Console() if Console().is_terminal else Console(width=120)).print(rich_audit(done))
     if json_:
         typer.echo(json.dumps([done.model_dump(mode="json") for done in audits], indent=1))
     if not audits:

@@ -76,7 +76,7 @@ def grade(
     if json_:
         typer.echo(json.dumps(document, indent=2))
     else:
-        console = Console() if Console().is_terminal else Console(width=110)
+        console = Console() if Console().is_terminal else Console(width=120)
         for task in tasks:
             console.print(task.table("rich"))
         for file in files:

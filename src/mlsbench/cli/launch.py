@@ -148,8 +148,9 @@ def table_caption(task: str, protocol: str, split_key: str | None, seeds: Sequen
 
 
 def columns(spec: Task) -> tuple[Column, ...]:
-    """The metrics of `spec` as columns of a table."""
-    return tuple(Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics)
+    """The metrics of `spec` as columns of a table, and what the audit makes of the last of them."""
+    metrics = [Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics]
+    return (*metrics, Column("audited_score", "audited score", "max"))
 
 
 def exit_code(stored: Iterable[Stored]) -> int:

@@ -166,7 +166,7 @@ def _finish(
         typer.echo(json.dumps(document | (findings.document() if findings else {}), indent=2))
     else:
         # A pipe has no width; a table that breaks its lines there helps nobody.
-        out = Console() if Console().is_terminal else Console(width=110)
+        out = Console() if Console().is_terminal else Console(width=120)
         out.print(render(results, plan, "rich", left_out=left_out, caption=launch.caption()))
         if findings:
             out.print()

@@ -83,4 +83,4 @@ def table(
     if isinstance(text, str):
         typer.echo(text, nl=not text.endswith("\n"))
     else:
-        (Console() if Console().is_terminal else Console(width=110)).print(text)
+        (Console() if Console().is_terminal else Console(width=120)).print(text)
