@@ -1,0 +1,161 @@
+"""The parts of the page about all entries: the results table, two places for plots, verdicts and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mlsbench.scoring.aggregation import EntryKey
+from mlsbench.scoring.audit import SeedAudit
+from mlsbench.scoring.report.contents import Contents
+from mlsbench.scoring.report.markup import Html, join, tag
+from mlsbench.scoring.rows import MEAN_ROW, NOTE, Row, cell, heading
+from mlsbench.scoring.text import clean
+
+_KINDS = ("agent", "vanilla", "baseline", "control", "published")
+
+
+def section(name: str, title: str, *children: str) -> Html:
+    """A part of the page under a heading of the second level."""
+    return tag("section", tag("h2", title, id=f"{name}-title"), *children, id=name, aria_labelledby=f"{name}-title")
+
+
+def note(*children: str) -> Html:
+    """A small paragraph."""
+    return tag("p", *children, class_="note")
+
+
+def choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Html:
+    """A labelled selection."""
+    options = (tag("option", text, value=value) for value, text in values)
+    return tag("label", tag("span", label), " ", tag("select", *options, id=name))
+
+
+def figure(kind: str, caption: str, **data: str | None) -> Html:
+    """A place where the script draws; `caption` says in words what is to be seen."""
+    return tag(
+        "figure", tag("div", class_=f"plot {kind}", data_plot=kind, role="img", aria_label=caption, **data),
+        tag("figcaption", caption),
+    )  # fmt: skip
+
+
+def scroller(label: str, *children: str) -> Html:
+    """A box that scrolls sideways, by keyboard too."""
+    return tag("div", *children, class_="scroll", tabindex="0", role="region", aria_label=label)
+
+
+def results_section(contents: Contents) -> Html:
+    """The results table: the lines and numbers of `mlsbench table --published`."""
+    columns = contents.plan.columns
+    head = [
+        _head("rank", "max"), _head("entry", "min"), _head("type", "min"), _head("benchmark", "min"),
+        *(_head(heading(column), column.direction, "number") for column in columns), _head("status", "min"),
+    ]  # fmt: skip
+    rows = [_row(contents, row, n, row is group[0]) for n, group in enumerate(contents.groups) for row in group]
+    kinds = {contents.kind(row) for group in contents.groups for row in group}
+    chosen = [("", "all"), *((kind, kind) for kind in _KINDS if kind in kinds)]
+    benchmarks = [("", "all"), *((name, name) for name in (*contents.plan.benchmarks, MEAN_ROW))]
+    table = tag(
+        "table",
+        tag("caption", f"{contents.caption}. {NOTE[0].upper()}{NOTE[1:]}; the best value of a benchmark is bold."),
+        tag("thead", tag("tr", *head)), tag("tbody", *rows), id="table",
+    )  # fmt: skip
+    filters = tag("div", choice("show-benchmark", "Benchmark", benchmarks), choice("show-kind", "Type", chosen),
+                  tag("span", id="shown", role="status"), class_="filters")  # fmt: skip
+    lines = [note(clean(line, 300)) for line in contents.left_out]
+    empty = [] if rows else [note("no entries")]
+    return section("results", "Results", filters, scroller("Results table", table), *empty, *lines)
+
+
+def _head(title: str, direction: str, class_: str | None = None) -> Html:
+    button = tag("button", title, tag("span", class_="sorted", aria_hidden="true"), type="button")
+    return tag("th", button, scope="col", aria_sort="none", data_better=direction, class_=class_)
+
+
+def _row(contents: Contents, row: Row, group: int, first: bool) -> Html:
+    kind, anchor = contents.kind(row), contents.anchor(row)
+    name = tag("a", row.name, href=f"#{anchor}") if anchor else join([row.name])
+    numbers = []
+    for column in contents.plan.columns:
+        mean = row.means.get(column.name)
+        best = "number best" if column.name in row.best else "number"
+        numbers.append(tag("td", cell(row, column), class_=best, data_value=None if mean is None else mean.mean))
+    shown = row.type if kind == "published" else kind
+    return tag(
+        "tr",
+        tag("td", "–" if row.rank is None else str(row.rank), data_value=row.rank, class_="rank"),
+        tag("th", name, scope="row", data_value=row.name),
+        tag("td", tag("span", shown, class_="kind", data_kind=kind), data_value=shown),
+        tag("td", row.benchmark, data_value=row.benchmark),
+        *numbers,
+        tag("td", row.status, data_value=row.status, class_=None if row.status == "scored" else "bad"),
+        data_kind=kind, data_benchmark=row.benchmark, data_group=group, class_=_classes(row, first),
+    )  # fmt: skip
+
+
+def _classes(row: Row, first: bool) -> str | None:
+    return " ".join(name for name, on in (("first", first), ("mean", row.benchmark == MEAN_ROW)) if on) or None
+
+
+def leakage_section(contents: Contents) -> Html:
+    """Places for a plot of accuracy against leakage for each benchmark."""
+    axes = [
+        ("advantage", "largest folded advantage of audit-1 (lines: audited score)"),
+        ("mia_auc", "mia_auc (lines: privacy_score; with published rows)"),
+    ]
+    words = "test accuracy against leakage, every entry that is scored in full"
+    plots = [figure("leakage", f"{name}: {words}.", data_benchmark=name) for name in contents.plan.benchmarks]
+    how = note(
+        "Up and to the left is better. Dotted lines join points of equal score. The stepped line is the best accuracy "
+        "that the controls reach at no more leakage: a defense that is worth something lies above it. Small numbers "
+        "are ranks."
+    )
+    chosen = tag("div", choice("leakage-axis", "Leakage", axes), class_="filters")
+    return section("leakage", "Accuracy against leakage", how, chosen, tag("div", *plots, class_="grid"))
+
+
+def seeds_section(contents: Contents) -> Html:
+    """Places for a plot of each seed's value, by metric."""
+    primary = contents.plan.primary
+    columns = [primary, *(c for c in contents.plan.columns if c != primary)]
+    plots = [
+        figure("seeds", f"{name}: the value of each seed, and the mean with its 95 % t-interval.", data_benchmark=name)
+        for name in contents.plan.benchmarks
+    ]
+    seeds = ", ".join(map(str, contents.plan.seeds))
+    how = note(f"Seeds {seeds}. Open circles are seeds, bars are 95 % t-intervals of the mean.")
+    chosen = tag("div", choice("seeds-metric", "Metric", [(c.name, heading(c)) for c in columns]), class_="filters")
+    return section("seeds", "Seeds", how, chosen, tag("div", *plots, class_="grid"))
+
+
+def verdicts_section(contents: Contents) -> Html:
+    """Every job that is not scored with its reason, every finding, and what could not be audited."""
+    rows = []
+    for group in contents.groups:
+        for row in (row for row in group if row.n is not None and row.benchmark != MEAN_ROW):
+            name = tag("a", row.name, href=f"#{contents.anchor(row)}")
+            lines = [(status, reason or "no reason given", "bad") for status, reason in row.troubles]
+            key = EntryKey(row.name, row.type, row.submission)
+            lines += [(kind, text, "found") for kind, text in findings(contents.audited(key, row.benchmark))]
+            audit = contents.audits.get((key, row.benchmark))
+            lines += [("not audited", clean(audit, 300), "found")] if isinstance(audit, str) else []
+            rows += [
+                tag("tr", tag("th", name, scope="row"), tag("td", row.benchmark),
+                    tag("td", tag("span", what, class_=f"flag {style}")), tag("td", why, class_="why"))
+                for what, why, style in lines
+            ]  # fmt: skip
+    if not rows:
+        return section("verdicts", "Verdicts and findings", note("Every job is scored, and the audits found nothing."))
+    head = tag("thead", tag("tr", *(tag("th", t, scope="col") for t in ("entry", "benchmark", "what", "why"))))
+    caption = tag("caption", "Jobs that are not scored, findings of the audits, and what could not be audited.")
+    table = tag("table", caption, head, tag("tbody", *rows))
+    return section("verdicts", "Verdicts and findings", scroller("Verdicts and findings", table))
+
+
+def findings(seeds: Iterable[SeedAudit]) -> list[tuple[str, str]]:
+    """Each kind of finding with its words, and with the seeds if not all have it."""
+    audits, found = list(seeds), []
+    for kind in dict.fromkeys(kind for seed in audits for kind in seed.findings):
+        having = [seed for seed in audits if kind in seed.findings]
+        where = "" if len(having) == len(audits) else f" (seed {', '.join(str(s.seed) for s in having)})"
+        found.append((clean(kind, 40), clean(having[0].findings[kind], 300) + where))
+    return found
