@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
 from mlsbench.scoring.record import Record
 from mlsbench.scoring.report.contents import Contents
 from mlsbench.scoring.report.markup import Html, tag
-from mlsbench.scoring.report.sections import note, scroller, section
+from mlsbench.scoring.report.sections import caption, note, scroller, section
 from mlsbench.scoring.text import clean
 
 _SETTINGS = ("task_version", "protocol", "split_key", "sandbox", "device_kind", "precision", "torch", "frozen", "data")
@@ -19,9 +20,9 @@ def environment_section(contents: Contents) -> Html:
     """Versions, devices, sandboxes and digests, each with the number of records that have it; what was left out."""
     rows = [_line(name, [clean(text, 80)]) for name, text in contents.versions.items()]
     rows += [_line(title, _counted(values)) for title, values in _facts(contents.records)]
-    caption = tag("caption", f"From {len(contents.records)} records; where they differ, how many have each value.")
+    words = caption(f"From {len(contents.records)} records; where they differ, how many have each value.")
     lines = [note(clean(line, 300)) for line in contents.left_out] or [note("No record was left out.")]
-    table = tag("table", caption, tag("tbody", *rows), class_="facts")
+    table = tag("table", words, tag("tbody", *rows), class_="facts")
     return section("environment", "Environment", scroller("Environment", table), *lines)
 
 
@@ -42,4 +43,8 @@ def _counted(values: list[str]) -> list[str]:
 
 
 def _line(title: str, values: list[str]) -> Html:
-    return tag("tr", tag("th", title, scope="row"), tag("td", *(tag("div", value) for value in values)))
+    return tag("tr", tag("th", title, scope="row"), tag("td", *(tag("div", _shown(value)) for value in values)))
+
+
+def _shown(value: str) -> Html | str:
+    return tag("code", value) if re.match(r"[0-9a-f]{64}\b", value) else value

@@ -34,7 +34,7 @@ function layout(x, y, more = {}) {
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: css("soft") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 48, r: 14, t: 12, b: 44 },
     hovermode: "closest", hoverlabel: label, dragmode: matchMedia("(pointer: fine)").matches ? "zoom" : false,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 }, itemwidth: 30 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: css("soft"), activecolor: css("ink") },
     xaxis: x, yaxis: y, ...more,
   };
@@ -98,7 +98,7 @@ function controlFront(points, xs, ys) {
   const front = sorted.filter((point, i) => sorted.slice(0, i).every((other) => other.y < point.y));
   const x = [front[0].x, ...front.map((point) => point.x), xs[1]];
   const y = [ys[0], ...front.map((point) => point.y), front.at(-1).y];
-  return [{ x, y, mode: "lines", name: "front of the controls", line: { color: css("control"), width: 1.5, shape: "hv" }, hoverinfo: "skip" }];
+  return [{ x, y, mode: "lines", name: "control front", line: { color: css("control"), width: 1.5, shape: "hv" }, hoverinfo: "skip" }];
 }
 
 function leakageFigure(data, benchmark, measure) {
@@ -122,12 +122,8 @@ function leakageFigure(data, benchmark, measure) {
   const title = measure === "advantage" ? "largest folded advantage of audit-1" : "mia_auc";
   return {
     traces: [...lines, ...controlFront(points, xs, ys), ...traces],
-    layout: layout(axis(title, { range: xs, showgrid: false }), axis("test accuracy", { range: ys, showgrid: false }), { annotations, height: 400, title: heading(benchmark) }),
+    layout: layout(axis(title, { range: xs, showgrid: false }), axis("test accuracy", { range: ys, showgrid: false }), { annotations, height: 400 }),
   };
-}
-
-function heading(text) {
-  return { text: plain(text), font: { size: 13, color: css("ink") }, x: 0, xref: "paper", y: 1, yref: "container", yanchor: "top", pad: { t: 6 } };
 }
 
 /* Each seed's value, and the mean with its interval. */
@@ -162,8 +158,8 @@ function seedsFigure(data, benchmark, metric) {
       hovertemplate: "<b>%{customdata[0]}</b><br>seed %{customdata[1]}: %{customdata[2]}<extra></extra>" },
   ];
   const ticks = { tickmode: "array", tickvals: entries.map((_, i) => i), ticktext: entries.map((one) => plain(one.name, limit)), range: [entries.length - 0.4, -0.6], ticks: "" };
-  const height = 24 * entries.length + 118;
-  return { traces, layout: layout(axis(plain(column.title)), axis("", ticks), { height, showlegend: false, margin: { l: 20, r: 14, t: 34, b: 44 }, title: heading(benchmark) }) };
+  const height = 24 * entries.length + 80;
+  return { traces, layout: layout(axis(plain(column.title)), axis("", ticks), { height, showlegend: false, margin: { l: 20, r: 14, t: 8, b: 44 } }) };
 }
 
 /* One entry on one benchmark. */
@@ -172,25 +168,26 @@ function rocFigure(part, shown) {
   const { fprs, attacks } = part.audit;
   const low = Math.log10(fprs[0]);
   const traces = [{ x: [fprs[0], 1], y: [fprs[0], 1], mode: "lines", line: { color: css("soft"), width: 1, dash: "dot" }, hoverinfo: "skip", showlegend: false }];
-  attacks.forEach((attack, i) => {
+  for (const attack of attacks) {
+    const look = shown.looks.get(attack.name);
     traces.push({
-      x: fprs, y: attack.tprs.map((rate) => rate || null), mode: "lines", name: plain(attack.name), visible: shown.has(attack.name), showlegend: false,
-      line: { color: css(`c${i % 8}`), width: 1.8, dash: DASHES[Math.floor(i / 8) % 4] },
+      x: fprs, y: attack.tprs.map((rate) => rate || null), mode: "lines", name: plain(attack.name), visible: shown.names.has(attack.name), showlegend: false,
+      line: { color: css(look.color), width: 1.8, dash: look.dash },
       hovertemplate: `<b>${plain(attack.name)}</b><br>TPR %{y:.3f} at FPR %{x:.4f}<extra></extra>`,
     });
-  });
+  }
   const log = { type: "log", range: [low, 0.03], dtick: 1, exponentformat: "power", minor: { ticks: "outside", ticklen: 2, tickcolor: css("line") } };
-  return { traces, layout: layout(axis("false-positive rate", log), axis("true-positive rate", log), { height: 420 }) };
+  return { traces, layout: layout(axis("false-positive rate", log), axis("true-positive rate", log), { height: 400 }) };
 }
 
 function histogramFigure(part) {
   const { histogram } = part.audit;
   const bins = histogram.members.length;
-  const x = histogram.members.map((_, i) => (i + 0.5) / bins);
-  const edges = x.map((middle) => `${(middle - 0.5 / bins).toFixed(2)}–${(middle + 0.5 / bins).toFixed(2)}`);
+  const x = [...histogram.members.keys(), bins].map((i) => i / bins);
+  const edges = x.map((low) => `${Math.min(low, 1 - 1 / bins).toFixed(2)}–${Math.min(low + 1 / bins, 1).toFixed(2)}`);
   const traces = [["members", "c0", "tozeroy"], ["non-members", "c1", "none"]].map(([kind, color, fill]) => ({
-    x, y: histogram[kind], customdata: edges, name: kind, mode: "lines", fill, fillcolor: css(color) + "2e",
-    line: { color: css(color), width: 1.8, shape: "hvh" },
+    x, y: [...histogram[kind], histogram[kind].at(-1)], customdata: edges, name: kind, mode: "lines", fill, fillcolor: css(color) + "2e",
+    line: { color: css(color), width: 1.8, shape: "hv" },
     hovertemplate: `<b>${kind}</b><br>%{y:.1%} with %{customdata}<extra></extra>`,
   }));
   const y = axis("share of examples", { tickformat: ".0%", rangemode: "tozero" });

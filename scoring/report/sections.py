@@ -30,17 +30,22 @@ def choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Html:
     return tag("label", tag("span", label), " ", tag("select", *options, id=name))
 
 
-def figure(kind: str, caption: str, **data: str | None) -> Html:
-    """A place where the script draws; `caption` says in words what is to be seen."""
+def figure(kind: str, words: str, title: str | None = None, **data: str | None) -> Html:
+    """A place where the script draws. `words` say what is to be seen; a `title` stands above the plot instead."""
+    plot = tag("div", class_=f"plot {kind}", data_plot=kind, role="img", aria_label=words, **data)
     return tag(
-        "figure", tag("div", class_=f"plot {kind}", data_plot=kind, role="img", aria_label=caption, **data),
-        tag("figcaption", caption),
-    )  # fmt: skip
+        "figure", *([tag("figcaption", title, class_="title"), plot] if title else [plot, tag("figcaption", words)])
+    )
 
 
 def scroller(label: str, *children: str) -> Html:
     """A box that scrolls sideways, by keyboard too."""
     return tag("div", *children, class_="scroll", tabindex="0", role="region", aria_label=label)
+
+
+def caption(text: str) -> Html:
+    """A table's caption; it stays in sight where the table is wider than its box."""
+    return tag("caption", tag("span", text))
 
 
 def results_section(contents: Contents) -> Html:
@@ -56,7 +61,7 @@ def results_section(contents: Contents) -> Html:
     benchmarks = [("", "all"), *((name, name) for name in (*contents.plan.benchmarks, MEAN_ROW))]
     table = tag(
         "table",
-        tag("caption", f"{contents.caption}. {NOTE[0].upper()}{NOTE[1:]}; the best value of a benchmark is bold."),
+        caption(f"{contents.caption}. {NOTE[0].upper()}{NOTE[1:]}; the best value of a benchmark is bold."),
         tag("thead", tag("tr", *head)), tag("tbody", *rows), id="table",
     )  # fmt: skip
     filters = tag("div", choice("show-benchmark", "Benchmark", benchmarks), choice("show-kind", "Type", chosen),
@@ -83,7 +88,7 @@ def _row(contents: Contents, row: Row, group: int, first: bool) -> Html:
     return tag(
         "tr",
         tag("td", "–" if row.rank is None else str(row.rank), data_value=row.rank, class_="rank"),
-        tag("th", name, scope="row", data_value=row.name),
+        tag("th", tag("div", name, class_="name"), scope="row", data_value=row.name),
         tag("td", tag("span", shown, class_="kind", data_kind=kind), data_value=shown),
         tag("td", row.benchmark, data_value=row.benchmark),
         *numbers,
@@ -103,7 +108,7 @@ def leakage_section(contents: Contents) -> Html:
         ("mia_auc", "mia_auc (lines: privacy_score; with published rows)"),
     ]
     words = "test accuracy against leakage, every entry that is scored in full"
-    plots = [figure("leakage", f"{name}: {words}.", data_benchmark=name) for name in contents.plan.benchmarks]
+    plots = [figure("leakage", f"{name}: {words}.", name, data_benchmark=name) for name in contents.plan.benchmarks]
     how = note(
         "Up and to the left is better. Dotted lines join points of equal score. The stepped line is the best accuracy "
         "that the controls reach at no more leakage: a defense that is worth something lies above it. Small numbers "
@@ -118,7 +123,7 @@ def seeds_section(contents: Contents) -> Html:
     primary = contents.plan.primary
     columns = [primary, *(c for c in contents.plan.columns if c != primary)]
     plots = [
-        figure("seeds", f"{name}: the value of each seed, and the mean with its 95 % t-interval.", data_benchmark=name)
+        figure("seeds", f"{name}: each seed's value, the mean and its t-interval.", name, data_benchmark=name)
         for name in contents.plan.benchmarks
     ]
     seeds = ", ".join(map(str, contents.plan.seeds))
@@ -139,15 +144,15 @@ def verdicts_section(contents: Contents) -> Html:
             audit = contents.audits.get((key, row.benchmark))
             lines += [("not audited", clean(audit, 300), "found")] if isinstance(audit, str) else []
             rows += [
-                tag("tr", tag("th", name, scope="row"), tag("td", row.benchmark),
+                tag("tr", tag("th", tag("div", name, class_="name"), scope="row"), tag("td", row.benchmark),
                     tag("td", tag("span", what, class_=f"flag {style}")), tag("td", why, class_="why"))
                 for what, why, style in lines
             ]  # fmt: skip
     if not rows:
         return section("verdicts", "Verdicts and findings", note("Every job is scored, and the audits found nothing."))
     head = tag("thead", tag("tr", *(tag("th", t, scope="col") for t in ("entry", "benchmark", "what", "why"))))
-    caption = tag("caption", "Jobs that are not scored, findings of the audits, and what could not be audited.")
-    table = tag("table", caption, head, tag("tbody", *rows))
+    words = caption("Jobs that are not scored, findings of the audits, and what could not be audited.")
+    table = tag("table", words, head, tag("tbody", *rows))
     return section("verdicts", "Verdicts and findings", scroller("Verdicts and findings", table))
 
 

@@ -36,10 +36,10 @@ function sortable(table, status) {
     for (const row of ranked) {
       row.hidden = Boolean((benchmark && row.dataset.benchmark !== benchmark) || (kind && row.dataset.kind !== kind));
       shown += !row.hidden;
-      const entry = row.dataset.entry;
+      const group = row.dataset.group;
       if (!row.hidden) {
-        row.classList.toggle("first", entry !== last);
-        last = entry;
+        row.classList.toggle("first", group !== last);
+        last = group;
       }
     }
     status.textContent = `${shown} of ${ranked.length} lines`;
