@@ -8,7 +8,7 @@ from mlsbench.scoring.aggregation import EntryKey
 from mlsbench.scoring.audit import SeedAudit
 from mlsbench.scoring.report.contents import Contents
 from mlsbench.scoring.report.markup import Html, join, tag
-from mlsbench.scoring.rows import MEAN_ROW, NOTE, Row, cell, heading
+from mlsbench.scoring.rows import MEAN_ROW, NOTE, Row, cell, heading, number
 from mlsbench.scoring.text import clean
 
 _KINDS = ("agent", "vanilla", "baseline", "control", "published")
@@ -83,7 +83,9 @@ def _row(contents: Contents, row: Row, group: int, first: bool) -> Html:
     for column in contents.plan.columns:
         mean = row.means.get(column.name)
         best = "number best" if column.name in row.best else "number"
-        numbers.append(tag("td", cell(row, column), class_=best, data_value=None if mean is None else mean.mean))
+        # As on the terminal, the seeds in a mean stand once a line, in the primary column.
+        text = cell(row, column) if column.primary or mean is None else number(mean)
+        numbers.append(tag("td", text, class_=best, data_value=None if mean is None else mean.mean))
     shown = row.type if kind == "published" else kind
     return tag(
         "tr",

@@ -79,6 +79,7 @@ def test_every_line_of_the_table_stands_there_with_the_tables_own_cells(contents
         rank = "–" if row.rank is None else str(row.rank)
         shown = row.type if row.n is None else contents.kind(row)
         cells = [cell(row, column) for column in contents.plan.columns]
+        cells[:-1] = [text.removesuffix(" (4/4)") for text in cells[:-1]]
         assert [rank, row.name, shown, row.benchmark, *cells, row.status] in outline.rows
 
 

@@ -32,6 +32,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("report.html"),
     protocol: options.Protocol = None,
     benchmark: options.Benchmarks = [],
+    seed: options.Seeds = [],
     key: Annotated[
         str, typer.Option(help="Only records of this split key; the key of most records if not given.")
     ] = "",
@@ -58,7 +59,8 @@ def report(
     plotting_library()  # before anything that takes long
     folder = get_task(task)
     chosen = variant(folder.spec, protocol, override)
-    plan = Plan(chosen_of("benchmark", benchmark, chosen.benchmarks), chosen.seeds, columns(folder.spec))
+    benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
+    plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
     stored, problems = find_records(runs / task)
     digest = read_key(key).digest if key else None
     records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
@@ -123,7 +125,7 @@ def _audits(jobs: Jobs, stored: Sequence[Stored], auditor: Auditor) -> Mapping[P
                 found = auditor.audit(all_seeds)
             except UserError as error:
                 typer.echo(f"not audited: {error}", err=True)
-                audits[place] = str(error)
+                audits[place] = str(error).removeprefix(f"{place[0].name}, {place[1]}: ")
                 continue
         audits[place] = found
     return audits
