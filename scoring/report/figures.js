@@ -109,11 +109,12 @@ function leakageFigure(data, benchmark, measure) {
   const ys = padded(points.map((point) => point.y), 0.01);
   const [lines, annotations] = scoreLines(xs, ys, loss);
   const label = measure === "advantage" ? "largest folded advantage" : "mia_auc";
+  const labelled = points.length > 20 ? 10 : 20; // more would cover each other
   const traces = KINDS.map((kind) => {
     const own = points.filter((point) => point.one.kind === kind);
     return {
       x: own.map((point) => point.x), y: own.map((point) => point.y), name: kind, mode: "markers+text",
-      text: own.map((point) => (point.one.rank ? String(point.one.rank) : "")), textposition: "top right", textfont: { size: 10, color: css("soft") },
+      text: own.map((point) => (point.one.rank && point.one.rank <= labelled ? String(point.one.rank) : "")), textposition: "top right", textfont: { size: 10, color: css("soft") },
       customdata: own.map((point) => [plain(point.one.name), spread(point.accuracy), fixed(point.x), fixed(point.y - loss(point.x))]),
       marker: { symbol: SYMBOLS[kind], color: css(kind), size: kind === "agent" ? 11 : 9, line: { width: kind === "published" ? 1.5 : 1, color: kind === "published" ? css(kind) : css("page") } },
       hovertemplate: `<b>%{customdata[0]}</b><br>${kind}<br>test acc %{customdata[1]}<br>${label} %{customdata[2]}<br>score %{customdata[3]}<extra></extra>`,

@@ -114,7 +114,7 @@ def leakage_section(contents: Contents) -> Html:
     how = note(
         "Up and to the left is better. Dotted lines join points of equal score. The stepped line is the best accuracy "
         "that the controls reach at no more leakage: a defense that is worth something lies above it. Small numbers "
-        "are ranks."
+        "are ranks, of many entries the first ten."
     )
     chosen = tag("div", choice("leakage-axis", "Leakage", axes), class_="filters")
     return section("leakage", "Accuracy against leakage", how, chosen, tag("div", *plots, class_="grid"))

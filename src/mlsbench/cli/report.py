@@ -56,7 +56,9 @@ def report(
     from mlsbench.scoring.report.page import plotting_library, report_page
     from mlsbench.tasks import get_task
 
-    plotting_library()  # before anything that takes long
+    plotting_library()  # first, what would be a pity after audits that take minutes
+    if not output.parent.is_dir():
+        raise UserError(f"--output: there is no folder {output.parent}")
     folder = get_task(task)
     chosen = variant(folder.spec, protocol, override)
     benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
@@ -87,7 +89,7 @@ def report(
     try:
         write_whole(output, report_page(contents).encode())
     except OSError as error:
-        raise UserError(f"{output}: {error.strerror or error}; --output must name a file that can be written") from None
+        raise UserError(f"--output: {output}: {error.strerror or error}") from None
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB", err=True)
 
 
