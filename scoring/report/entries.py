@@ -25,10 +25,9 @@ def entries_section(contents: Contents) -> Html:
 def _entry(contents: Contents, result: EntryResult, group: Sequence[Row]) -> Html:
     first = group[0]
     mean = next((row for row in group if row.benchmark == MEAN_ROW), first)
-    kinds = {kind for b in contents.plan.benchmarks for kind, _ in findings(contents.audited(result.key, b))}
-    flags = [tag("span", kind, class_="flag found") for kind in sorted(kinds)]
-    if mean.status != "scored":
-        flags.insert(0, tag("span", mean.status, class_="flag bad"))
+    flags = [tag("span", status, class_="flag bad") for status, _ in mean.troubles]
+    kinds = {kind for row in group if row is not mean for kind, _ in findings(contents, row)}
+    flags += [tag("span", kind, class_="flag found") for kind in sorted(kinds)]
     kind = contents.kind(first)
     summary = tag(
         "summary",
@@ -44,7 +43,7 @@ def _entry(contents: Contents, result: EntryResult, group: Sequence[Row]) -> Htm
 def _part(contents: Contents, key: EntryKey, row: Row) -> Html:
     seeds, audit = contents.audited(key, row.benchmark), contents.audits.get((key, row.benchmark))
     lines = [tag("p", tag("span", status, class_="flag bad"), " ", reason) for status, reason in row.troubles]
-    lines += [tag("p", tag("span", kind, class_="flag found"), " ", text) for kind, text in findings(seeds)]
+    lines += [tag("p", tag("span", kind, class_="flag found"), " ", text) for kind, text in findings(contents, row)]
     plots: list[Html] = []
     place = {"data_entry": contents.anchor(row), "data_benchmark": row.benchmark}
     if seeds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mlsbench.scoring.aggregation import EntryKey
-from mlsbench.scoring.audit import SeedAudit
 from mlsbench.scoring.report.contents import Contents
 from mlsbench.scoring.report.markup import Html, join, tag
 from mlsbench.scoring.rows import MEAN_ROW, NOTE, Row, cell, heading, number
@@ -87,6 +86,7 @@ def _row(contents: Contents, row: Row, group: int, first: bool) -> Html:
         text = cell(row, column) if column.primary or mean is None else number(mean)
         numbers.append(tag("td", text, class_=best, data_value=None if mean is None else mean.mean))
     shown = row.type if kind == "published" else kind
+    status = "bad" if row.troubles else "found" if row.findings else None
     return tag(
         "tr",
         tag("td", "–" if row.rank is None else str(row.rank), data_value=row.rank, class_="rank"),
@@ -94,7 +94,7 @@ def _row(contents: Contents, row: Row, group: int, first: bool) -> Html:
         tag("td", tag("span", shown, class_="kind", data_kind=kind), data_value=shown),
         tag("td", row.benchmark, data_value=row.benchmark),
         *numbers,
-        tag("td", row.status, data_value=row.status, class_=None if row.status == "scored" else "bad"),
+        tag("td", row.status, data_value=row.status, class_=status),
         data_kind=kind, data_benchmark=row.benchmark, data_group=group, class_=_classes(row, first),
     )  # fmt: skip
 
@@ -142,7 +142,7 @@ def verdicts_section(contents: Contents) -> Html:
             name = tag("a", row.name, href=f"#{contents.anchor(row)}")
             lines = [(status, reason or "no reason given", "bad") for status, reason in row.troubles]
             key = EntryKey(row.name, row.type, row.submission)
-            lines += [(kind, text, "found") for kind, text in findings(contents.audited(key, row.benchmark))]
+            lines += [(kind, text, "found") for kind, text in findings(contents, row)]
             audit = contents.audits.get((key, row.benchmark))
             lines += [("not audited", clean(audit, 300), "found")] if isinstance(audit, str) else []
             rows += [
@@ -158,11 +158,16 @@ def verdicts_section(contents: Contents) -> Html:
     return section("verdicts", "Verdicts and findings", scroller("Verdicts and findings", table))
 
 
-def findings(seeds: Iterable[SeedAudit]) -> list[tuple[str, str]]:
-    """Each kind of finding with its words, and with the seeds if not all have it."""
-    audits, found = list(seeds), []
-    for kind in dict.fromkeys(kind for seed in audits for kind in seed.findings):
-        having = [seed for seed in audits if kind in seed.findings]
-        where = "" if len(having) == len(audits) else f" (seed {', '.join(str(s.seed) for s in having)})"
-        found.append((clean(kind, 40), clean(having[0].findings[kind], 300) + where))
-    return found
+def findings(contents: Contents, row: Row) -> tuple[tuple[str, str], ...]:
+    """Each kind of finding as the table has it, with its words; of records that have none, those of the audit."""
+    if row.findings:
+        return row.findings
+    seeds = contents.audited(EntryKey(row.name, row.type, row.submission), row.benchmark)
+    having = {kind: [seed for seed in seeds if kind in seed.findings] for seed in seeds for kind in seed.findings}
+    return tuple(
+        (
+            clean(f"{kind} {len(of)}/{len(contents.plan.seeds)}", 40),
+            clean(f"seed {of[0].seed}: {of[0].findings[kind]}", 300),
+        )
+        for kind, of in having.items()
+    )

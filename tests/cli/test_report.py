@@ -136,7 +136,9 @@ def test_mistakes_are_said_before_anything_is_audited(
     assert not (path.parent.parent / "audit.json").exists()
 
 
-def test_an_output_that_cannot_be_written_is_a_mistake(report: Callable[..., Any], write: Write, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_a_mistake(
+    report: Callable[..., Any], write: Write, tmp_path: Path
+) -> None:
     path = write(42)
     status, told = report("-o", tmp_path / "missing" / "page.html")
     assert (status, "--output: there is no folder" in told) == (2, True)

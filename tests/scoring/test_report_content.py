@@ -13,6 +13,7 @@ import pytest
 from report_contents import SEEDS, made_up
 
 from mlsbench import UserError
+from mlsbench.scoring import aggregate
 from mlsbench.scoring.report.contents import Contents
 from mlsbench.scoring.report.page import report_page
 from mlsbench.scoring.rows import cell
@@ -79,12 +80,12 @@ def test_every_line_of_the_table_stands_there_with_the_tables_own_cells(contents
         rank = "–" if row.rank is None else str(row.rank)
         shown = row.type if row.n is None else contents.kind(row)
         cells = [cell(row, column) for column in contents.plan.columns]
-        cells[:-1] = [text.removesuffix(" (4/4)") for text in cells[:-1]]
+        cells = [text if i == 2 else text.removesuffix(" (4/4)") for i, text in enumerate(cells)]
         assert [rank, row.name, shown, row.benchmark, *cells, row.status] in outline.rows
 
 
 def test_controls_are_told_from_baselines_and_published_rows_from_measured_ones(outline: Outline) -> None:
-    kinds = {row[1]: row[2] for row in outline.rows if len(row) == 8 and row[3] == "mean"}
+    kinds = {row[1]: row[2] for row in outline.rows if len(row) == 9 and row[3] == "mean"}
     assert kinds == {
         "scaled_loss": "control", "early_stopping": "control", "mine": "agent", "erm": "published baseline"
     }  # fmt: skip
@@ -104,13 +105,23 @@ def test_verdicts_come_with_their_reasons_and_missing_audits_say_why(contents: C
     assert ["erm", place[1], "not audited", "nothing is kept here"] in rows
 
 
-def test_findings_name_the_seeds_that_have_them(contents: Contents) -> None:
+def test_findings_of_an_audit_name_a_seed_and_how_many_have_them(contents: Contents) -> None:
     place, audit = next((p, a) for p, a in contents.audits.items() if not isinstance(a, str))
     flagged = audit.seeds[1].model_copy(update={"findings": {"inverted": "members are less confident"}})
     seeds = (audit.seeds[0], flagged, *audit.seeds[2:])
     found = {**contents.audits, place: audit.model_copy(update={"seeds": seeds})}
     rows = Outline(report_page(replace(contents, audits=found))).rows
-    assert [place[0].name, place[1], "inverted", "members are less confident (seed 43)"] in rows
+    assert [place[0].name, place[1], "inverted 1/4", "seed 43: members are less confident"] in rows
+
+
+def test_findings_of_records_are_the_tables(contents: Contents) -> None:
+    texts = {"pinned": "an attacker who fits a model gets 0.9"}
+    records = [record.model_copy(update={"findings": texts}) for record in contents.records]
+    rows = Outline(report_page(replace(contents, results=aggregate(records, contents.plan)))).rows
+    assert ["erm", "resnet20-cifar10", "pinned 4/4", f"seed 42: {texts['pinned']}"] in rows
+    assert {row[8] for row in rows if len(row) == 9 and row[1] == "scaled_loss"} == {
+        "scored; pinned 4/4", "scored; pinned 8/8"
+    }  # fmt: skip
 
 
 def test_what_is_drawn_are_the_audits_numbers(contents: Contents, numbers: dict[str, Any]) -> None:

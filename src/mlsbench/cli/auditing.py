@@ -14,6 +14,7 @@ from mlsbench.harness.plan import Variant
 from mlsbench.scoring import Stored, write_whole
 from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
 from mlsbench.scoring.export import export_scores
+from mlsbench.scoring.job_audit import FEWEST
 from mlsbench.scoring.kept import read_curve, read_scores
 from mlsbench.scoring.membership import accuracy
 from mlsbench.tasks import Task
@@ -69,6 +70,8 @@ def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict
             if record.status != "scored":
                 raise UserError(f"{record.status}, not scored")
             model, test_logits = read_scores(folder, data.train_labels)
+            if min(model.member.sum(), (~model.member).sum()) < FEWEST:
+                raise UserError(f"fewer than {FEWEST} members or non-members")
         except UserError as error:
             missing[f"seed {seed}"] = f"seed {seed}: {error}"
             continue
