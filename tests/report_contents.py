@@ -54,7 +54,7 @@ def made_up(
             )
             curves[key, benchmark] = {seed: _curve(seed) for seed in seeds}
     values: dict[str, Any] = {
-        "task": "demo", "title": "Membership inference defense", "caption": "demo, protocol paper", "plan": plan,
+        "title": "Membership inference defense", "caption": "demo, protocol paper", "plan": plan,
         "results": aggregate(records, plan), "records": records, "audits": audits, "curves": curves,
         "controls": frozenset({"scaled_loss", "early_stopping"}), "published": _published(benchmarks),
         "versions": {"mlsbench": "1"},

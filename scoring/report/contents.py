@@ -24,7 +24,6 @@ class Contents:
     benchmark the audit, or why there is none; curves: by seed; left_out: lines about what is not in the table.
     """
 
-    task: str
     title: str
     caption: str
     plan: Plan
@@ -56,6 +55,10 @@ class Contents:
         """The audits of the planned seeds that have one."""
         audit = self.audits.get((key, benchmark))
         return tuple(s for s in audit.seeds if s.seed in self.plan.seeds) if isinstance(audit, Audit) else ()
+
+    def audited_whole(self, key: EntryKey, benchmark: str) -> bool:
+        """Whether every planned seed has its audit, so that there is a mean."""
+        return len(self.audited(key, benchmark)) == len(self.plan.seeds)
 
     @cached_property
     def _anchors(self) -> dict[EntryKey, str]:

@@ -57,7 +57,7 @@ def _entry(contents: Contents, result: EntryResult, group: Sequence[Row]) -> dic
 
 def _part(contents: Contents, key: EntryKey, result: BenchmarkResult) -> dict[str, Any]:
     audit, seeds = contents.audits.get((key, result.benchmark)), contents.audited(key, result.benchmark)
-    whole = len(seeds) == len(contents.plan.seeds)
+    whole = contents.audited_whole(key, result.benchmark)
     curves = contents.curves.get((key, result.benchmark), {})
     return {
         "sound": not result.troubles,

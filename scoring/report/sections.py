@@ -47,6 +47,12 @@ def caption(text: str) -> Html:
     return tag("caption", tag("span", text))
 
 
+def breakable(name: str) -> Html:
+    """A name that may be broken after an underscore."""
+    first, *rest = name.split("_")
+    return join([first, *(part for piece in rest for part in ("_", Html("<wbr>"), piece))])
+
+
 def results_section(contents: Contents) -> Html:
     """The results table: the lines and numbers of `mlsbench table --published`."""
     columns = contents.plan.columns
@@ -77,7 +83,7 @@ def _head(title: str, direction: str, class_: str | None = None) -> Html:
 
 def _row(contents: Contents, row: Row, group: int, first: bool) -> Html:
     kind, anchor = contents.kind(row), contents.anchor(row)
-    name = tag("a", row.name, href=f"#{anchor}") if anchor else join([row.name])
+    name = tag("a", breakable(row.name), href=f"#{anchor}") if anchor else breakable(row.name)
     numbers = []
     for column in contents.plan.columns:
         mean = row.means.get(column.name)
@@ -117,7 +123,21 @@ def leakage_section(contents: Contents) -> Html:
         "are ranks, of many entries the first ten."
     )
     chosen = tag("div", choice("leakage-axis", "Leakage", axes), class_="filters")
-    return section("leakage", "Accuracy against leakage", how, chosen, tag("div", *plots, class_="grid"))
+    absent = [note(f"Not drawn in {name}: {', '.join(of)}.") for name, of in _not_drawn(contents).items() if of]
+    return section("leakage", "Accuracy against leakage", how, chosen, tag("div", *plots, class_="grid"), *absent)
+
+
+def _not_drawn(contents: Contents) -> dict[str, list[str]]:
+    """By benchmark, the measured lines that have no point on the first axis, and why."""
+    absent: dict[str, list[str]] = {name: [] for name in contents.plan.benchmarks}
+    for row in (row for group in contents.groups for row in group if row.n is not None):
+        if row.troubles and row.benchmark in absent:
+            absent[row.benchmark].append(f"{row.name} ({'; '.join(status for status, _ in row.troubles)})")
+        elif row.benchmark in absent and not contents.audited_whole(
+            EntryKey(row.name, row.type, row.submission), row.benchmark
+        ):
+            absent[row.benchmark].append(f"{row.name} (not audited with every seed; see mia_auc)")
+    return absent
 
 
 def seeds_section(contents: Contents) -> Html:
@@ -139,7 +159,7 @@ def verdicts_section(contents: Contents) -> Html:
     rows = []
     for group in contents.groups:
         for row in (row for row in group if row.n is not None and row.benchmark != MEAN_ROW):
-            name = tag("a", row.name, href=f"#{contents.anchor(row)}")
+            name = tag("a", breakable(row.name), href=f"#{contents.anchor(row)}")
             lines = [(status, reason or "no reason given", "bad") for status, reason in row.troubles]
             key = EntryKey(row.name, row.type, row.submission)
             lines += [(kind, text, "found") for kind, text in findings(contents, row)]

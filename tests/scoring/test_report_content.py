@@ -157,6 +157,14 @@ def test_an_advantage_of_fewer_seeds_than_planned_is_not_drawn(contents: Content
     assert entry["benchmarks"][place[1]]["advantage"] is None
 
 
+def test_what_is_not_drawn_is_said(contents: Contents) -> None:
+    place, audit = next((p, a) for p, a in contents.audits.items() if not isinstance(a, str))
+    fewer = {**contents.audits, place: audit.model_copy(update={"seeds": audit.seeds[:3]})}
+    page = report_page(replace(contents, audits=fewer))
+    assert f"Not drawn in {place[1]}: {place[0].name} (not audited with every seed; see mia_auc)." in page
+    assert "Not drawn in vgg16bn-cifar100: mine (failed 1/4)." in page
+
+
 def test_the_environment_names_versions_devices_keys_and_what_was_left_out(contents: Contents) -> None:
     page = report_page(replace(contents, left_out=["2 records left out: of protocol quick"]))
     rows = [row for row in Outline(page).rows if len(row) == 2]

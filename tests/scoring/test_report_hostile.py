@@ -45,7 +45,7 @@ class Elements(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.append(tag)
+        self.names += [tag] if tag != "wbr" else []  # a place where a name may be broken
         self.attributes |= {name for name, _ in attrs}
         self.targets |= {value or "" for name, value in attrs if name in ("href", "src")}
 

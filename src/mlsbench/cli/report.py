@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,7 +74,6 @@ def report(
         raise UserError(f"there are no records of {chosen.name} in {runs}{why}")
     jobs = _jobs(stored, records)
     contents = Contents(
-        task=task,
         title=folder.spec.title,
         caption=table_caption(task, chosen.name, records[0].setting.split_key, plan.seeds),
         plan=plan,
@@ -84,7 +84,7 @@ def report(
         controls=frozenset(name for name, baseline in folder.spec.baselines.items() if baseline.control),
         published=list(folder.published()) if comparable(chosen.name, folder.spec.default_protocol) else [],
         left_out=[*problems, *left_out],
-        versions={"mlsbench": __version__},
+        versions={"mlsbench": __version__, "plotly": version("plotly")},
     )
     try:
         write_whole(output, report_page(contents).encode())
