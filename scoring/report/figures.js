@@ -177,7 +177,7 @@ function rocFigure(part, shown) {
       hovertemplate: `<b>${plain(attack.name)}</b><br>TPR %{y:.3f} at FPR %{x:.4f}<extra></extra>`,
     });
   }
-  const log = { type: "log", range: [low, 0.03], dtick: 1, exponentformat: "power", minor: { ticks: "outside", ticklen: 2, tickcolor: css("line") } };
+  const log = { type: "log", range: [low, 0.03], dtick: 1, exponentformat: "power", tickfont: { size: 11 }, minor: { ticks: "outside", ticklen: 2, tickcolor: css("line") } };
   return { traces, layout: layout(axis("false-positive rate", log), axis("true-positive rate", log), { height: 400 }) };
 }
 
