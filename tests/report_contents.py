@@ -31,7 +31,8 @@ def made_up(
     seeds: Sequence[int] = SEEDS,
     **changes: Any,
 ) -> Contents:
-    """Contents with an entry a name; the last one is an agent's, and its last seed of the last benchmark failed."""
+    """Contents with an entry a name. The last one is an agent's: inverted on the first benchmark, failed on the last
+    one with its last seed."""
     plan = Plan(tuple(benchmarks), tuple(seeds), COLUMNS)
     random = np.random.default_rng(7)
     records: list[Record] = []
@@ -46,7 +47,8 @@ def made_up(
                 failed = last and len(names) > 1 and benchmark == benchmarks[-1] and seed == seeds[-1]
                 accuracy, auc = 0.8 + 0.1 * random.random(), 0.53 + 0.1 * random.random()
                 metrics = {"test_acc": accuracy, "mia_auc": auc, "privacy_score": accuracy - auc + 0.5}
-                own.append(_record(entry, benchmark, seed, metrics, reason if failed else ""))
+                found = {"inverted": "members are less confident"} if last and benchmark == benchmarks[0] else {}
+                own.append(_record(entry, benchmark, seed, metrics, reason if failed else "", found))
             records += own
             key = EntryKey(own[0].entry.name, entry.type, entry.submission)
             audits[key, benchmark] = _audit(tuple(seeds), i % 3).model_copy(
@@ -62,14 +64,16 @@ def made_up(
     return Contents(**{**values, **changes})
 
 
-def _record(entry: Entry, benchmark: str, seed: int, metrics: dict[str, Any], reason: str) -> Record:
+def _record(
+    entry: Entry, benchmark: str, seed: int, metrics: dict[str, Any], reason: str, found: dict[str, str]
+) -> Record:
     setting = Setting(
         task="demo", task_version=1, frozen="f" * 64, benchmark=benchmark, protocol="paper", seed=seed,
         split_key="a" * 64, sandbox="process", device_kind="cpu", precision="fp32", torch="2.6", data="d" * 64,
     )  # fmt: skip
     return Record(
         job_key=setting.job_key(entry.submission), entry=entry, setting=setting, reason=reason, metrics=metrics,
-        audit={"audited_score": 0.6 + seed / 1000},
+        audit={"audited_score": 0.6 + seed / 1000}, findings=found,
         status="failed" if reason else "scored", environment={"python": "3.11", "device": "cpu"},
         created=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
@@ -82,7 +86,7 @@ def _audit(seeds: tuple[int, ...], strength: int) -> Audit:
     for seed in seeds:
         leaking = model((4 + strength, 2), (4, 2), right=(1, 0.85), examples=300, seed=seed)
         test = np.random.default_rng(seed).normal(size=(90, 10)).astype(np.float32)
-        record = _record(Entry(name="x", type="agent", submission="0" * 64), "one", seed, {}, "")
+        record = _record(Entry(name="x", type="agent", submission="0" * 64), "one", seed, {}, "", {})
         kept[seed] = Kept(record, f"{seed:064x}", changed(leaking, labels=labels), test, 0.8 + strength / 50)
     return audit_entry(kept)
 

@@ -269,6 +269,7 @@ def test_every_text_has_enough_contrast(visit: Any, theme: str) -> None:
     page.locator("details.entry summary").first.click()
     for selector in (".leakage", ".seeds", ".entry[open] .roc", ".entry[open] .histogram", ".entry[open] .curves"):
         drawn(page, selector)
+    assert page.locator(".flag.found, td.found, .flag.bad, td.bad, td.best").count() > 5  # coloured text, too
     ratio, text, seen = page.evaluate(CONTRAST)
     assert ratio >= 4.5, text
     assert seen > 200
