@@ -58,7 +58,8 @@ def results_section(contents: Contents) -> Html:
     columns = contents.plan.columns
     head = [
         _head("rank", "max"), _head("entry", "min"), _head("type", "min"), _head("benchmark", "min"),
-        *(_head("\u00a0".join(heading(c).rsplit(" ", 1)), c.direction, "number") for c in columns), _head("status", "min"),
+        *(_head("\u00a0".join(heading(c).rsplit(" ", 1)), c.direction, "number") for c in columns),
+        _head("status", "min"),
     ]  # fmt: skip
     rows = [_row(contents, row, n, row is group[0]) for n, group in enumerate(contents.groups) for row in group]
     kinds = {contents.kind(row) for group in contents.groups for row in group}
