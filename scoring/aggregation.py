@@ -17,12 +17,13 @@ SOUND: frozenset[Status] = frozenset({"scored", "collapsed"})
 
 @dataclass(frozen=True)
 class Column:
-    """A metric of the table, and which direction is better."""
+    """A metric of the table, and which direction is better; `audit`: a number that no publication has."""
 
     name: str
     title: str
     direction: Literal["max", "min"]
     primary: bool = False
+    audit: bool = False
 
     @property
     def sign(self) -> int:

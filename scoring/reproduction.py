@@ -86,7 +86,7 @@ def _entry(result: EntryResult, published: Sequence[Published], plan: Plan) -> l
     for benchmark in result.benchmarks:
         own: list[Published | None] = [p for p in published if p.benchmark == benchmark.benchmark]
         for row in own or [None]:
-            for metric in plan.columns:
+            for metric in (column for column in plan.columns if not column.audit):
                 values = [v for v in benchmark.values[metric.name] if v is not None]
                 whole = len(values) == benchmark.planned
                 rows.append(

@@ -150,7 +150,7 @@ def table_caption(task: str, protocol: str, split_key: str | None, seeds: Sequen
 def columns(spec: Task) -> tuple[Column, ...]:
     """The metrics of `spec` as columns of a table, and what the audit makes of the last of them."""
     metrics = [Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics]
-    return (*metrics, Column("audited_score", "audited score", "max"))
+    return (*metrics, Column("audited_score", "audited score", "max", audit=True))
 
 
 def exit_code(stored: Iterable[Stored]) -> int:
