@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from mlsbench.scoring.attacks import (
     AUDIT_1,
@@ -27,13 +28,16 @@ from mlsbench.scoring.membership import confidence
 from mlsbench.scoring.panel import NAME, audit_1
 from mlsbench.scoring.record import Digest, Entry, Model, Record
 from mlsbench.scoring.roc import (
+    FloatArray,
     Interval,
     auc_interval,
     curve,
     decided_advantage,
+    drawn_rates,
     folded,
     held_out_advantage,
     tpr_at_fpr,
+    tprs_at_fprs,
 )
 
 AUDIT_FILE = "audit.json"
@@ -64,6 +68,7 @@ class AttackResult(Model):
     tpr_at_1_percent_fpr: Bounds | None
     tpr_at_01_percent_fpr: Bounds | None
     epsilon_at_least: float
+    tprs: tuple[float, ...] = Field((), description="at the false-positive rates `fprs` of the document")
     note: str = ""
 
 
@@ -114,6 +119,7 @@ class Audit(Model):
     seeds: tuple[SeedAudit, ...]
     left_out: dict[str, str]
     exposure: Exposed | None
+    fprs: tuple[float, ...] = Field((), description="where each attack's ROC curve is given; () in older documents")
 
     @property
     def audited_score(self) -> float:
@@ -136,7 +142,8 @@ class Kept:
 def audit_entry(kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = None) -> Audit:
     """The audit of one entry on one benchmark from its kept models by seed, at least one."""
     models = {seed: one.model for seed, one in kept.items()}
-    seeds = tuple(audit_seed(seed, kept[seed], models) for seed in sorted(kept))
+    fprs = drawn_rates(min(int((~model.member).sum()) for model in models.values()))
+    seeds = tuple(audit_seed(seed, kept[seed], models, fprs) for seed in sorted(kept))
     first = kept[min(kept)].record
     found = exposure(models)
     exposed = None if found is None else Exposed(
@@ -146,22 +153,26 @@ def audit_entry(kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = N
     return Audit(
         entry=first.entry, task=first.setting.task, protocol=first.setting.protocol,
         benchmark=first.setting.benchmark, seeds=seeds, left_out=dict(left_out or {}), exposure=exposed,
+        fprs=tuple(fprs.tolist()),
     )  # fmt: skip
 
 
-def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs]) -> SeedAudit:
-    """The audit of the model of `seed`; the other `models` are its references, as far as they may be."""
+def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: FloatArray) -> SeedAudit:
+    """The audit of the model of `seed`; the other `models` are its references, as far as they may be.
+
+    ROC curves are given at the false-positive rates `fprs`.
+    """
     model = kept.model
     references = complementary_references(dict(models), seed)
     target = Target(model, references, kept.test_logits)
     panel = audit_1(target)
-    results, not_run = [_result(a, "audit-1", panel.scores[a.name], model) for a in AUDIT_1], {}
+    results, not_run = [_result(a, "audit-1", panel.scores[a.name], model, fprs) for a in AUDIT_1], {}
     groups: tuple[tuple[Literal["paper", "references"], tuple[Attack, ...]], ...]
     groups = (("paper", PAPER), ("references", REFERENCES))
     for group, attacks in groups:
         for attack in attacks:
             try:
-                results.append(_result(attack, group, attack.run(target), model))
+                results.append(_result(attack, group, attack.run(target), model, fprs))
             except MissingReferencesError as error:
                 not_run[attack.name] = str(error)
     right = model.logits.argmax(axis=1) == model.labels
@@ -182,7 +193,11 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs]) -> SeedAudi
 
 
 def _result(
-    attack: Attack, panel: Literal["audit-1", "paper", "references"], scores: Scores, model: Outputs
+    attack: Attack,
+    panel: Literal["audit-1", "paper", "references"],
+    scores: Scores,
+    model: Outputs,
+    fprs: FloatArray,
 ) -> AttackResult:
     values, member = scores.values[scores.scored], model.member[scores.scored]
     first, second = halves(member)
@@ -195,6 +210,7 @@ def _result(
         decided_advantage=decided_advantage(values, member) if scores.decides else None,
         tpr_at_1_percent_fpr=_bounds(low), tpr_at_01_percent_fpr=_bounds(lower),
         epsilon_at_least=epsilon_bound(values, member, first, second), note=scores.note,
+        tprs=tuple(round(rate, 5) for rate in tprs_at_fprs(found, fprs).tolist()),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ BoolArray = NDArray[np.bool_]
 
 LEVEL = 0.95
 FEWEST_FALSE_POSITIVES = 10
+RATES_DRAWN = 50
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,18 @@ def tpr_at_fpr(found: Curve, rate: float, level: float = LEVEL) -> Interval | No
         return None
     hits = int(found.true_positives[np.searchsorted(found.false_positives, allowed, side="right") - 1])
     return Interval(hits / found.members, *clopper_pearson(hits, found.members, level))
+
+
+def drawn_rates(non_members: int) -> FloatArray:
+    """Fifty false-positive rates for a curve on logarithmic axes, from one of so many `non_members` to all."""
+    return np.geomspace(1 / non_members, 1, RATES_DRAWN)
+
+
+def tprs_at_fprs(found: Curve, rates: FloatArray) -> FloatArray:
+    """The largest true-positive rate at a false-positive rate of at most each of `rates`."""
+    allowed = np.floor(rates * found.non_members + 1e-9)
+    hits = found.true_positives[np.searchsorted(found.false_positives, allowed, side="right") - 1]
+    return np.asarray(hits / found.members, np.float64)
 
 
 def _variance(values: FloatArray) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,9 +14,7 @@ from mlsbench import UserError
 from mlsbench.cli import options
 
 if TYPE_CHECKING:
-    from mlsbench.harness.data import Prepared
     from mlsbench.scoring import Stored
-    from mlsbench.scoring.audit import Audit, Kept
 
 Jobs = dict[str, list["Stored"]]  # by benchmark
 
@@ -53,8 +50,8 @@ def audit(
     """
     from rich.console import Console
 
+    from mlsbench.cli.auditing import Auditor, NothingToAuditError
     from mlsbench.cli.launch import chosen_of
-    from mlsbench.harness.data import load
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
     from mlsbench.scoring import find_records, select
@@ -74,48 +71,22 @@ def audit(
     found = _of_entry(jobs, entry)
     if not found:
         raise UserError(f"no entry {entry!r}" if entry and jobs else f"there are no records of {chosen.name} in {runs}")
-    data: dict[str, Prepared] = {}
+    auditor = Auditor(folder.spec, chosen)
     audits = []
     for by_benchmark in found:
         for name in sorted(by_benchmark, key=benchmarks.index):
-            dataset = folder.spec.benchmarks[name].dataset
-            given = folder.spec.datasets[dataset]
-            if dataset not in data:
-                data[dataset] = load(dataset, given, None, chosen.members)
-            whole = hashlib.sha256((given.train_fingerprint + given.test_fingerprint).encode()).hexdigest()
-            done = _audit(by_benchmark[name], data[dataset], whole, export)
-            audits += [done] if done else []
-            if done and not json_:
+            try:
+                done = auditor.audit(by_benchmark[name], export)
+            except NothingToAuditError as error:
+                typer.echo(str(error), err=True)
+                continue
+            audits.append(done)
+            if not json_:
                 (Console() if Console().is_terminal else Console(width=120)).print(rich_audit(done))
     if json_:
         typer.echo(json.dumps([done.model_dump(mode="json") for done in audits], indent=1))
     if not audits:
         raise typer.Exit(1)
-
-
-def _audit(jobs: Sequence[Stored], data: Prepared, whole: str, export: Path | None) -> Audit | None:
-    """The audit of one entry's jobs on one benchmark, written beside them; None, and a line why, if nothing is kept.
-
-    whole: the fingerprint, as records have it, of the dataset that `data` is the pool of.
-    """
-    from mlsbench.scoring import write_whole
-    from mlsbench.scoring.audit import AUDIT_FILE, audit_entry
-    from mlsbench.scoring.export import export_scores
-
-    folder = jobs[0].path.parent.parent
-    label = f"{jobs[0].record.entry.name}, {folder.name}"
-    if any(one.record.setting.data != whole for one in jobs):
-        raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
-    kept, missing = _kept(jobs, data)
-    if not kept:
-        typer.echo(f"{label}: nothing to audit: {'; '.join(missing.values())}", err=True)
-        return None
-    done = audit_entry(kept, missing)
-    write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
-    typer.echo(f"{label}: {folder / AUDIT_FILE}", err=True)
-    if export is not None:
-        export_scores(export / folder.parent.name / folder.name, kept, data.test_labels)
-    return done
 
 
 def _of_entry(jobs: Sequence[Stored], wanted: str | None) -> list[Jobs]:
@@ -126,26 +97,3 @@ def _of_entry(jobs: Sequence[Stored], wanted: str | None) -> list[Jobs]:
         if wanted is None or wanted == entry.name or (len(wanted) > 5 and entry.submission.startswith(wanted)):
             entries[entry.name, entry.type, entry.submission][one.record.setting.benchmark].append(one)
     return [entries[key] for key in sorted(entries)]
-
-
-def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
-    """What can be audited, by seed, and why the rest cannot."""
-    from mlsbench.scoring.audit import Kept
-    from mlsbench.scoring.kept import read_curve, read_scores
-    from mlsbench.scoring.membership import accuracy
-
-    kept, missing = {}, {}
-    for one in jobs:
-        record, folder = one.record, one.path.parent
-        seed = record.setting.seed
-        try:
-            if record.status != "scored":
-                raise UserError(f"{record.status}, not scored")
-            model, test_logits = read_scores(folder, data.train_labels)
-        except UserError as error:
-            missing[f"seed {seed}"] = f"seed {seed}: {error}"
-            continue
-        digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
-        test_acc = accuracy(test_logits, data.test_labels)
-        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder))
-    return kept, missing

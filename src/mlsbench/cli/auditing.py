@@ -1,0 +1,78 @@
+"""The audit of one entry on one benchmark from the files that its jobs kept; what `audit` and `report` share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from mlsbench import UserError
+from mlsbench.harness.data import Prepared, load
+from mlsbench.harness.plan import Variant
+from mlsbench.scoring import Stored, write_whole
+from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
+from mlsbench.scoring.export import export_scores
+from mlsbench.scoring.kept import read_curve, read_scores
+from mlsbench.scoring.membership import accuracy
+from mlsbench.tasks import Task
+
+
+class NothingToAuditError(UserError):
+    """No job of an entry and benchmark kept what attacks need."""
+
+
+class Auditor:
+    """Audits jobs of one protocol `variant`; each dataset is read once."""
+
+    def __init__(self, spec: Task, variant: Variant) -> None:
+        self._spec, self._variant = spec, variant
+        self._data: dict[str, Prepared] = {}
+
+    def audit(self, jobs: Sequence[Stored], export: Path | None = None) -> Audit:
+        """The audit of one entry's `jobs` on one benchmark, written beside their folders.
+
+        NothingToAuditError, saying why, if nothing is kept; UserError if the data are missing or others than the jobs'.
+        """
+        folder = jobs[0].path.parent.parent
+        label = f"{jobs[0].record.entry.name}, {folder.name}"
+        given = self._spec.datasets[self._spec.benchmarks[jobs[0].record.setting.benchmark].dataset]
+        data = self._prepared(jobs[0].record.setting.benchmark)
+        whole = hashlib.sha256((given.train_fingerprint + given.test_fingerprint).encode()).hexdigest()
+        if any(one.record.setting.data != whole for one in jobs):
+            raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
+        kept, missing = _kept(jobs, data)
+        if not kept:
+            raise NothingToAuditError(f"{label}: nothing to audit: {'; '.join(missing.values())}")
+        done = audit_entry(kept, missing)
+        write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
+        typer.echo(f"{label}: {folder / AUDIT_FILE}", err=True)
+        if export is not None:
+            export_scores(export / folder.parent.name / folder.name, kept, data.test_labels)
+        return done
+
+    def _prepared(self, benchmark: str) -> Prepared:
+        name = self._spec.benchmarks[benchmark].dataset
+        if name not in self._data:
+            self._data[name] = load(name, self._spec.datasets[name], None, self._variant.members)
+        return self._data[name]
+
+
+def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
+    """What can be audited, by seed, and why the rest cannot."""
+    kept, missing = {}, {}
+    for one in jobs:
+        record, folder = one.record, one.path.parent
+        seed = record.setting.seed
+        try:
+            if record.status != "scored":
+                raise UserError(f"{record.status}, not scored")
+            model, test_logits = read_scores(folder, data.train_labels)
+        except UserError as error:
+            missing[f"seed {seed}"] = f"seed {seed}: {error}"
+            continue
+        digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
+        test_acc = accuracy(test_logits, data.test_labels)
+        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder))
+    return kept, missing
