@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +40,8 @@ from mlsbench.scoring.roc import (
     tprs_at_fprs,
 )
 
+PanelName = Literal["audit-1", "paper", "references", "white-box"]
+
 AUDIT_FILE = "audit.json"
 RATES = (0.01, 0.001)
 BINS = 24
@@ -57,7 +59,7 @@ class AttackResult(Model):
     """How one attack did on one model."""
 
     name: str
-    panel: Literal["audit-1", "paper", "references"]
+    panel: PanelName
     fitted: str
     scored: int
     auc: Bounds
@@ -129,7 +131,10 @@ class Audit(Model):
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What a job kept: its record and that file's SHA-256, the model's outputs, test logits and accuracy, its curve."""
+    """What a job kept: its record and that file's SHA-256, the model's outputs, test logits and accuracy, its curve.
+
+    white_box: scores of attacks, by name, that saw more than outputs, or why there are none.
+    """
 
     record: Record
     digest: str
@@ -137,6 +142,7 @@ class Kept:
     test_logits: np.ndarray[Any, Any]
     test_acc: float
     mia_auc_by_epoch: Sequence[float] = ()
+    white_box: Mapping[str, Scores | str] = field(default_factory=dict)
 
 
 def audit_entry(kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = None) -> Audit:
@@ -166,15 +172,19 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: Float
     references = complementary_references(dict(models), seed)
     target = Target(model, references, kept.test_logits)
     panel = audit_1(target)
-    results, not_run = [_result(a, "audit-1", panel.scores[a.name], model, fprs) for a in AUDIT_1], {}
-    groups: tuple[tuple[Literal["paper", "references"], tuple[Attack, ...]], ...]
-    groups = (("paper", PAPER), ("references", REFERENCES))
+    results, not_run = [_result(a.name, a.fitted, "audit-1", panel.scores[a.name], model, fprs) for a in AUDIT_1], {}
+    groups: tuple[tuple[PanelName, tuple[Attack, ...]], ...] = (("paper", PAPER), ("references", REFERENCES))
     for group, attacks in groups:
         for attack in attacks:
             try:
-                results.append(_result(attack, group, attack.run(target), model, fprs))
+                results.append(_result(attack.name, attack.fitted, group, attack.run(target), model, fprs))
             except MissingReferencesError as error:
                 not_run[attack.name] = str(error)
+    for name, found in kept.white_box.items():
+        if isinstance(found, str):
+            not_run[name] = found
+        else:
+            results.append(_result(name, "nothing", "white-box", found, model, fprs))
     right = model.logits.argmax(axis=1) == model.labels
     accuracies = [float(right[model.member == kind].mean()) for kind in (True, False)]
     top = confidence(model.logits)
@@ -192,19 +202,13 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: Float
     )  # fmt: skip
 
 
-def _result(
-    attack: Attack,
-    panel: Literal["audit-1", "paper", "references"],
-    scores: Scores,
-    model: Outputs,
-    fprs: FloatArray,
-) -> AttackResult:
+def _result(name: str, fitted: str, panel: PanelName, scores: Scores, model: Outputs, fprs: FloatArray) -> AttackResult:
     values, member = scores.values[scores.scored], model.member[scores.scored]
     first, second = halves(member)
     auc, found = auc_interval(values, member), curve(values, member)
     low, lower = (tpr_at_fpr(found, rate) for rate in RATES)
     return AttackResult(
-        name=attack.name, panel=panel, fitted=attack.fitted, scored=len(values), auc=_required(auc),
+        name=name, panel=panel, fitted=fitted, scored=len(values), auc=_required(auc),
         folded_auc=folded(auc.value), advantage=float(found.balanced_accuracies().max()) - 0.5,
         held_out_advantage=held_out_advantage(values, member, first, second),
         decided_advantage=decided_advantage(values, member) if scores.decides else None,

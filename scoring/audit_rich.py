@@ -13,7 +13,10 @@ from mlsbench.scoring.audit import AttackResult, Audit, Bounds, SeedAudit
 from mlsbench.scoring.text import clean
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
-_TITLES = {"audit-1": "audit-1", "paper": "with the paper's thresholds", "references": "with reference models"}
+_TITLES = {
+    "audit-1": "audit-1", "paper": "with the paper's thresholds", "references": "with reference models",
+    "white-box": "white box: norms of gradients by weights (w) and input (x)",
+}  # fmt: skip
 NOTE = (
     "Means over seeds. AUC with DeLong's 95 % interval (means of its ends). adv: best balanced accuracy − 1/2, the "
     "threshold chosen on the same examples; held out: chosen on one half, judged on the other; own: at the attack's "
@@ -26,7 +29,7 @@ def rich_audit(audit: Audit) -> Group:
     name = Text.assemble((clean(audit.entry.name, 50), "bold cyan"), f", {audit.benchmark}, {audit.protocol}, seeds ")
     name.append(", ".join(str(seed.seed) for seed in audit.seeds))
     parts: list[RenderableType] = [name, _summary(audit), *_findings(audit), Text(), _attacks(audit), Text(NOTE, "dim")]
-    parts += _not_run(audit.seeds[0].not_run)
+    parts += _not_run({name: why for seed in reversed(audit.seeds) for name, why in seed.not_run.items()})
     parts += [Text(f"left out: {clean(why, 200)}", "yellow") for why in audit.left_out.values()]
     return Group(*parts, Text(), *_exposure(audit), _histogram(audit))
 
@@ -52,7 +55,7 @@ def _not_run(reasons: Mapping[str, str]) -> list[Text]:
     lines = []
     for reason in dict.fromkeys(reasons.values()):
         names = ", ".join(name for name, why in reasons.items() if why == reason)
-        lines.append(Text(f"not run, {reason}: {names}", "dim"))
+        lines.append(Text(f"not run, {clean(reason, 500)}: {names}", "dim"))
     return lines
 
 

@@ -39,6 +39,10 @@ def audit(
     export: Annotated[
         Path | None, typer.Option(help="Also write scores here for ML Privacy Meter and TensorFlow Privacy.")
     ] = None,
+    white_box: Annotated[
+        bool, typer.Option("--white-box", help="Also attack by the norms of gradients, from the kept weights.")
+    ] = False,
+    device: options.Device = "auto",
     json_: options.Json = False,
 ) -> None:
     """Attack the kept logits of an entry in every known way, print what leaks and write it to audit.json.
@@ -52,6 +56,7 @@ def audit(
 
     from mlsbench.cli.auditing import Auditor, NothingToAuditError
     from mlsbench.cli.launch import chosen_of
+    from mlsbench.harness.device import devices
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
     from mlsbench.scoring import find_records, select
@@ -71,7 +76,7 @@ def audit(
     found = _of_entry(jobs, entry)
     if not found:
         raise UserError(f"no entry {entry!r}" if entry and jobs else f"there are no records of {chosen.name} in {runs}")
-    auditor = Auditor(folder.spec, chosen)
+    auditor = Auditor(folder.spec, chosen, devices(device)[0] if white_box else None)
     audits = []
     for by_benchmark in found:
         for name in sorted(by_benchmark, key=benchmarks.index):

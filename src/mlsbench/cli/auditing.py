@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -12,10 +12,12 @@ from mlsbench import UserError
 from mlsbench.harness.data import Prepared, load
 from mlsbench.harness.plan import Variant
 from mlsbench.scoring import Stored, write_whole
+from mlsbench.scoring.attacks import Outputs, Scores
 from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
 from mlsbench.scoring.export import export_scores
 from mlsbench.scoring.kept import read_curve, read_scores
 from mlsbench.scoring.membership import accuracy
+from mlsbench.scoring.verification import WEIGHTS
 from mlsbench.tasks import Task
 
 
@@ -24,10 +26,13 @@ class NothingToAuditError(UserError):
 
 
 class Auditor:
-    """Audits jobs of one protocol `variant`; each dataset is read once."""
+    """Audits jobs of one protocol `variant`; each dataset is read once.
 
-    def __init__(self, spec: Task, variant: Variant) -> None:
-        self._spec, self._variant = spec, variant
+    gradients: the device on which to attack by gradients, too.
+    """
+
+    def __init__(self, spec: Task, variant: Variant, gradients: str | None = None) -> None:
+        self._spec, self._variant, self._gradients = spec, variant, gradients
         self._data: dict[str, Prepared] = {}
 
     def audit(self, jobs: Sequence[Stored], export: Path | None = None) -> Audit:
@@ -42,7 +47,7 @@ class Auditor:
         whole = hashlib.sha256((given.train_fingerprint + given.test_fingerprint).encode()).hexdigest()
         if any(one.record.setting.data != whole for one in jobs):
             raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
-        kept, missing = _kept(jobs, data)
+        kept, missing = self._kept(jobs, data)
         if not kept:
             raise NothingToAuditError(f"{label}: nothing to audit: {'; '.join(missing.values())}")
         done = audit_entry(kept, missing)
@@ -58,21 +63,34 @@ class Auditor:
             self._data[name] = load(name, self._spec.datasets[name], None, self._variant.members)
         return self._data[name]
 
+    def _kept(self, jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
+        """What can be audited, by seed, and why the rest cannot."""
+        kept, missing = {}, {}
+        for one in jobs:
+            record, folder = one.record, one.path.parent
+            seed = record.setting.seed
+            try:
+                if record.status != "scored":
+                    raise UserError(f"{record.status}, not scored")
+                model, test_logits = read_scores(folder, data.train_labels)
+            except UserError as error:
+                missing[f"seed {seed}"] = f"seed {seed}: {error}"
+                continue
+            digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
+            test_acc = accuracy(test_logits, data.test_labels)
+            scores = self._white_box(one, data, model)
+            kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder), scores)
+        return kept, missing
 
-def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
-    """What can be audited, by seed, and why the rest cannot."""
-    kept, missing = {}, {}
-    for one in jobs:
-        record, folder = one.record, one.path.parent
-        seed = record.setting.seed
+    def _white_box(self, job: Stored, data: Prepared, model: Outputs) -> Mapping[str, Scores | str]:
+        """Scores of attacks that see the weights; in their place the reason if those are unfit."""
+        if self._gradients is None:
+            return {}
+        from mlsbench.harness.white_box import ATTACKS, gradient_attacks  # torch takes a second to import
+
+        weights, benchmark = job.path.with_name(WEIGHTS), job.record.setting.benchmark
+        typer.echo(f"gradients of {benchmark}, seed {job.record.setting.seed}", err=True)
         try:
-            if record.status != "scored":
-                raise UserError(f"{record.status}, not scored")
-            model, test_logits = read_scores(folder, data.train_labels)
+            return gradient_attacks(weights, self._spec, benchmark, data, model, self._gradients)
         except UserError as error:
-            missing[f"seed {seed}"] = f"seed {seed}: {error}"
-            continue
-        digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
-        test_acc = accuracy(test_logits, data.test_labels)
-        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder))
-    return kept, missing
+            return dict.fromkeys(ATTACKS, str(error))
