@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -119,6 +119,7 @@ class Audit(Model):
     panel: str = NAME
     confidence: float = CONFIDENCE
     seeds: tuple[SeedAudit, ...]
+    references_only: tuple[int, ...] = Field((), description="kept seeds that are not attacked themselves")
     left_out: dict[str, str]
     exposure: Exposed | None
     fprs: tuple[float, ...] = Field((), description="where each attack's ROC curve is given; () in older documents")
@@ -145,11 +146,17 @@ class Kept:
     white_box: Mapping[str, Scores | str] = field(default_factory=dict)
 
 
-def audit_entry(kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = None) -> Audit:
-    """The audit of one entry on one benchmark from its kept models by seed, at least one."""
+def audit_entry(
+    kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = None, audited: Collection[int] = ()
+) -> Audit:
+    """The audit of one entry on one benchmark from its kept models by seed, at least one.
+
+    audited: the seeds whose models are attacked, all if none is given; the others are references only.
+    """
     models = {seed: one.model for seed, one in kept.items()}
     fprs = drawn_rates(min(int((~model.member).sum()) for model in models.values()))
-    seeds = tuple(audit_seed(seed, kept[seed], models, fprs) for seed in sorted(kept))
+    chosen = sorted(audited or kept)
+    seeds = tuple(audit_seed(seed, kept[seed], models, fprs) for seed in chosen)
     first = kept[min(kept)].record
     found = exposure(models)
     exposed = None if found is None else Exposed(
@@ -158,7 +165,8 @@ def audit_entry(kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = N
     )  # fmt: skip
     return Audit(
         entry=first.entry, task=first.setting.task, protocol=first.setting.protocol,
-        benchmark=first.setting.benchmark, seeds=seeds, left_out=dict(left_out or {}), exposure=exposed,
+        benchmark=first.setting.benchmark, seeds=seeds,
+        references_only=tuple(sorted(kept.keys() - set(chosen))), left_out=dict(left_out or {}), exposure=exposed,
         fprs=tuple(fprs.tolist()),
     )  # fmt: skip
 

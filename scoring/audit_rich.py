@@ -28,6 +28,8 @@ def rich_audit(audit: Audit) -> Group:
     """What a rich console prints of `audit`."""
     name = Text.assemble((clean(audit.entry.name, 50), "bold cyan"), f", {audit.benchmark}, {audit.protocol}, seeds ")
     name.append(", ".join(str(seed.seed) for seed in audit.seeds))
+    if audit.references_only:
+        name.append(f"; references only: {', '.join(map(str, audit.references_only))}")
     parts: list[RenderableType] = [name, _summary(audit), *_findings(audit), Text(), _attacks(audit), Text(NOTE, "dim")]
     parts += _not_run({name: why for seed in reversed(audit.seeds) for name, why in seed.not_run.items()})
     parts += [Text(f"left out: {clean(why, 200)}", "yellow") for why in audit.left_out.values()]

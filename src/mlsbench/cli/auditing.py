@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -28,11 +29,12 @@ class NothingToAuditError(UserError):
 class Auditor:
     """Audits jobs of one protocol `variant`; each dataset is read once.
 
-    gradients: the device on which to attack by gradients, too.
+    seeds: of the models to attack, the protocol's without any, or all if none of these is kept; models of other seeds
+        are references only. gradients: the device on which to attack by gradients, too.
     """
 
-    def __init__(self, spec: Task, variant: Variant, gradients: str | None = None) -> None:
-        self._spec, self._variant, self._gradients = spec, variant, gradients
+    def __init__(self, spec: Task, variant: Variant, seeds: Sequence[int] = (), gradients: str | None = None) -> None:
+        self._spec, self._variant, self._seeds, self._gradients = spec, variant, seeds, gradients
         self._data: dict[str, Prepared] = {}
 
     def audit(self, jobs: Sequence[Stored], export: Path | None = None) -> Audit:
@@ -47,10 +49,15 @@ class Auditor:
         whole = hashlib.sha256((given.train_fingerprint + given.test_fingerprint).encode()).hexdigest()
         if any(one.record.setting.data != whole for one in jobs):
             raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
-        kept, missing = self._kept(jobs, data)
-        if not kept:
-            raise NothingToAuditError(f"{label}: nothing to audit: {'; '.join(missing.values())}")
-        done = audit_entry(kept, missing)
+        kept, missing = _kept(jobs, data)
+        audited = kept.keys() & (self._seeds or self._variant.seeds) or (set() if self._seeds else kept.keys())
+        if not audited:
+            why = "; ".join(missing.values()) or f"seed {', '.join(map(str, self._seeds))} is not kept"
+            raise NothingToAuditError(f"{label}: nothing to audit: {why}")
+        for one in jobs:
+            if (seed := one.record.setting.seed) in audited:
+                kept[seed] = replace(kept[seed], white_box=self._white_box(one, data, kept[seed].model))
+        done = audit_entry(kept, missing, audited)
         write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
         typer.echo(f"{label}: {folder / AUDIT_FILE}", err=True)
         if export is not None:
@@ -62,25 +69,6 @@ class Auditor:
         if name not in self._data:
             self._data[name] = load(name, self._spec.datasets[name], None, self._variant.members)
         return self._data[name]
-
-    def _kept(self, jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
-        """What can be audited, by seed, and why the rest cannot."""
-        kept, missing = {}, {}
-        for one in jobs:
-            record, folder = one.record, one.path.parent
-            seed = record.setting.seed
-            try:
-                if record.status != "scored":
-                    raise UserError(f"{record.status}, not scored")
-                model, test_logits = read_scores(folder, data.train_labels)
-            except UserError as error:
-                missing[f"seed {seed}"] = f"seed {seed}: {error}"
-                continue
-            digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
-            test_acc = accuracy(test_logits, data.test_labels)
-            scores = self._white_box(one, data, model)
-            kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder), scores)
-        return kept, missing
 
     def _white_box(self, job: Stored, data: Prepared, model: Outputs) -> Mapping[str, Scores | str]:
         """Scores of attacks that see the weights; in their place the reason if those are unfit."""
@@ -94,3 +82,22 @@ class Auditor:
             return gradient_attacks(weights, self._spec, benchmark, data, model, self._gradients)
         except UserError as error:
             return dict.fromkeys(ATTACKS, str(error))
+
+
+def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
+    """What can be audited, by seed, and why the rest cannot."""
+    kept, missing = {}, {}
+    for one in jobs:
+        record, folder = one.record, one.path.parent
+        seed = record.setting.seed
+        try:
+            if record.status != "scored":
+                raise UserError(f"{record.status}, not scored")
+            model, test_logits = read_scores(folder, data.train_labels)
+        except UserError as error:
+            missing[f"seed {seed}"] = f"seed {seed}: {error}"
+            continue
+        digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
+        test_acc = accuracy(test_logits, data.test_labels)
+        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder))
+    return kept, missing
