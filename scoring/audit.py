@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from mlsbench.scoring.attacks import (
@@ -21,6 +22,7 @@ from mlsbench.scoring.attacks import (
     complementary_references,
 )
 from mlsbench.scoring.attacks.fitted import halves
+from mlsbench.scoring.canaries import attack_canaries
 from mlsbench.scoring.epsilon import CONFIDENCE, epsilon_bound
 from mlsbench.scoring.exposure import exposure
 from mlsbench.scoring.findings import findings, ties
@@ -28,6 +30,7 @@ from mlsbench.scoring.membership import confidence
 from mlsbench.scoring.panel import NAME, audit_1
 from mlsbench.scoring.record import Digest, Entry, Model, Record
 from mlsbench.scoring.roc import (
+    BoolArray,
     FloatArray,
     Interval,
     auc_interval,
@@ -74,6 +77,23 @@ class AttackResult(Model):
     note: str = ""
 
 
+class CanaryResult(Model):
+    """How one attack that fits nothing did on canaries alone."""
+
+    name: str
+    auc: Bounds
+    tpr_at_1_percent_fpr: Bounds | None
+    tpr_at_5_percent_fpr: Bounds | None
+
+
+class Canaries(Model):
+    """The mislabelled examples of one model; no other number of the audit is about them."""
+
+    members: int
+    non_members: int
+    attacks: tuple[CanaryResult, ...]
+
+
 class SeedAudit(Model):
     """Everything about the model of one seed."""
 
@@ -96,6 +116,7 @@ class SeedAudit(Model):
     attacks: tuple[AttackResult, ...]
     not_run: dict[str, str]
     findings: dict[str, str]
+    canaries: Canaries | None = None
 
 
 class Exposed(Model):
@@ -134,7 +155,8 @@ class Audit(Model):
 class Kept:
     """What a job kept: its record and that file's SHA-256, the model's outputs, test logits and accuracy, its curve.
 
-    white_box: scores of attacks, by name, that saw more than outputs, or why there are none.
+    canary: bool [N], None without canaries; white_box: scores of attacks, by name, that saw more than outputs, or why
+    there are none.
     """
 
     record: Record
@@ -143,7 +165,12 @@ class Kept:
     test_logits: np.ndarray[Any, Any]
     test_acc: float
     mia_auc_by_epoch: Sequence[float] = ()
+    canary: BoolArray | None = None
     white_box: Mapping[str, Scores | str] = field(default_factory=dict)
+
+    def honest(self) -> NDArray[np.intp]:
+        """The examples that are no canaries."""
+        return np.arange(len(self.model)) if self.canary is None else np.flatnonzero(~self.canary)
 
 
 def audit_entry(
@@ -151,17 +178,20 @@ def audit_entry(
 ) -> Audit:
     """The audit of one entry on one benchmark from its kept models by seed, at least one.
 
-    audited: the seeds whose models are attacked, all if none is given; the others are references only.
+    audited: the seeds whose models are attacked, all if none is given; the others are references only. Canaries, which
+    must be the same under all seeds, are attacked alone.
     """
-    models = {seed: one.model for seed, one in kept.items()}
+    models = {s: one.model if one.canary is None else one.model.take(one.honest()) for s, one in kept.items()}
     fprs = drawn_rates(min(int((~model.member).sum()) for model in models.values()))
     chosen = sorted(audited or kept)
     seeds = tuple(audit_seed(seed, kept[seed], models, fprs) for seed in chosen)
     first = kept[min(kept)].record
     found = exposure(models)
+    index = kept[min(kept)].honest()
     exposed = None if found is None else Exposed(
-        examples=found.effects, worst_examples=found.worst_examples, worst_examples_auc=found.worst_examples_auc,
-        worst_class=found.worst_class, worst_class_auc=found.worst_class_auc,
+        examples=tuple((int(index[i]), effect) for i, effect in found.effects), worst_examples=found.worst_examples,
+        worst_examples_auc=found.worst_examples_auc, worst_class=found.worst_class,
+        worst_class_auc=found.worst_class_auc,
     )  # fmt: skip
     return Audit(
         entry=first.entry, task=first.setting.task, protocol=first.setting.protocol,
@@ -172,11 +202,11 @@ def audit_entry(
 
 
 def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: FloatArray) -> SeedAudit:
-    """The audit of the model of `seed`; the other `models` are its references, as far as they may be.
+    """The audit of the model of `seed`; the other `models`, all without canaries, are its references as far as may be.
 
     ROC curves are given at the false-positive rates `fprs`.
     """
-    model = kept.model
+    model, index = models[seed], kept.honest()
     references = complementary_references(dict(models), seed)
     target = Target(model, references, kept.test_logits)
     panel = audit_1(target)
@@ -192,7 +222,8 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: Float
         if isinstance(found, str):
             not_run[name] = found
         else:
-            results.append(_result(name, "nothing", "white-box", found, model, fprs))
+            honest = Scores(found.values[index], found.scored[index])
+            results.append(_result(name, "nothing", "white-box", honest, model, fprs))
     right = model.logits.argmax(axis=1) == model.labels
     accuracies = [float(right[model.member == kind].mean()) for kind in (True, False)]
     top = confidence(model.logits)
@@ -206,7 +237,7 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: Float
         chance_mean=panel.chance.mean, chance_high=panel.chance.high,
         ties_float64=ties(top), ties_float32=ties(top.astype(np.float32)),
         confidence_histogram=_histogram(top, model), attacks=tuple(results), not_run=not_run,
-        findings={one.kind: one.text for one in told},
+        findings={one.kind: one.text for one in told}, canaries=_canaries(kept),
     )  # fmt: skip
 
 
@@ -224,6 +255,21 @@ def _result(name: str, fitted: str, panel: PanelName, scores: Scores, model: Out
         epsilon_at_least=epsilon_bound(values, member, first, second), note=scores.note,
         tprs=tuple(round(rate, 5) for rate in tprs_at_fprs(found, fprs).tolist()),
     )  # fmt: skip
+
+
+def _canaries(kept: Kept) -> Canaries | None:
+    if kept.canary is None:
+        return None
+    canaries = kept.model.take(np.flatnonzero(kept.canary))
+    results = tuple(
+        CanaryResult(
+            name=found.name, auc=_required(found.auc), tpr_at_1_percent_fpr=_bounds(found.tpr_at_1_percent_fpr),
+            tpr_at_5_percent_fpr=_bounds(found.tpr_at_5_percent_fpr),
+        )
+        for found in attack_canaries(canaries)
+    )  # fmt: skip
+    members = int(canaries.member.sum())
+    return Canaries(members=members, non_members=len(canaries) - members, attacks=results)
 
 
 def _required(interval: Interval) -> Bounds:

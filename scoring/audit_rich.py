@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mlsbench.scoring.audit import AttackResult, Audit, Bounds, SeedAudit
+from mlsbench.scoring.audit import AttackResult, Audit, Bounds, CanaryResult, SeedAudit
 from mlsbench.scoring.text import clean
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
@@ -33,7 +33,7 @@ def rich_audit(audit: Audit) -> Group:
     parts: list[RenderableType] = [name, _summary(audit), *_findings(audit), Text(), _attacks(audit), Text(NOTE, "dim")]
     parts += _not_run({name: why for seed in reversed(audit.seeds) for name, why in seed.not_run.items()})
     parts += [Text(f"left out: {clean(why, 200)}", "yellow") for why in audit.left_out.values()]
-    return Group(*parts, Text(), *_exposure(audit), _histogram(audit))
+    return Group(*parts, Text(), *_exposure(audit), *_canaries(audit), _histogram(audit))
 
 
 def _summary(audit: Audit) -> Text:
@@ -119,6 +119,27 @@ def _exposure(audit: Audit) -> list[Text]:
         return [Text("worst examples and worst class: two complementary pairs of seeds are needed", "dim")]
     examples = f"the worst {found.worst_examples} examples, chosen by other seeds: AUC {found.worst_examples_auc:.3f}"
     return [Text(f"{examples}; the worst class ({found.worst_class}), likewise: AUC {found.worst_class_auc:.3f}")]
+
+
+def _canaries(audit: Audit) -> list[RenderableType]:
+    """The attacks on canaries, none without any."""
+    found = [seed.canaries for seed in audit.seeds if seed.canaries]
+    by_name: dict[str, list[CanaryResult]] = {}
+    for result in (result for one in found for result in one.attacks):
+        by_name.setdefault(result.name, []).append(result)
+    if not by_name:
+        return []
+    members, others = (fmean(counts) for counts in zip(*((c.members, c.non_members) for c in found), strict=True))
+    table = Table(box=None, padding=(0, 1), show_edge=False)
+    table.add_column(f"on the canaries alone, {members:.0f} members and {others:.0f} non-members")
+    for title in ("AUC", "TPR 1 %", "TPR 5 %"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, results in by_name.items():
+        low, middle, high = (fmean(getattr(r.auc, end) for r in results) for end in ("low", "value", "high"))
+        rates = [[r.tpr_at_1_percent_fpr for r in results], [r.tpr_at_5_percent_fpr for r in results]]
+        tprs = [_optional([_value(bounds) for bounds in rate], "n/a") for rate in rates]
+        table.add_row(name, f"{middle:.3f} [{low:.3f}, {high:.3f}]", *tprs)
+    return [table, Text()]
 
 
 def _histogram(audit: Audit) -> Text:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from mlsbench import UserError
@@ -18,6 +19,7 @@ from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
 from mlsbench.scoring.export import export_scores
 from mlsbench.scoring.kept import read_curve, read_scores
 from mlsbench.scoring.membership import accuracy
+from mlsbench.scoring.roc import BoolArray
 from mlsbench.scoring.verification import WEIGHTS
 from mlsbench.tasks import Task
 
@@ -86,18 +88,25 @@ class Auditor:
 
 def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
     """What can be audited, by seed, and why the rest cannot."""
-    kept, missing = {}, {}
+    kept: dict[int, Kept] = {}
+    missing = {}
     for one in jobs:
         record, folder = one.record, one.path.parent
         seed = record.setting.seed
         try:
             if record.status != "scored":
                 raise UserError(f"{record.status}, not scored")
-            model, test_logits = read_scores(folder, data.train_labels)
+            model, test_logits, canary = read_scores(folder, data.train_labels)
+            if not all(_same(canary, other.canary) for other in kept.values()):
+                raise UserError(f"{folder}: its canaries are not those of the other seeds")
         except UserError as error:
             missing[f"seed {seed}"] = f"seed {seed}: {error}"
             continue
         digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
         test_acc = accuracy(test_logits, data.test_labels)
-        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder))
+        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder), canary)
     return kept, missing
+
+
+def _same(canary: BoolArray | None, other: BoolArray | None) -> bool:
+    return canary is other or (canary is not None and other is not None and np.array_equal(canary, other))
