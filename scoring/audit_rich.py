@@ -15,7 +15,7 @@ from mlsbench.scoring.text import clean
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _TITLES = {
     "audit-1": "audit-1", "paper": "with the paper's thresholds", "references": "with reference models",
-    "white-box": "white box: norms of gradients by weights (w) and input (x)",
+    "white-box": "white box",
 }  # fmt: skip
 NOTE = (
     "Means over seeds. AUC with DeLong's 95 % interval (means of its ends). adv: best balanced accuracy − 1/2, the "
