@@ -30,14 +30,15 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, candidate: Candidate) -> Write:
-    """write(seed, name=…, body=…, key=…): a scored record, as `run` leaves it here, of a model that is surer of
+    """write(seed, name=…, body=…, key=…, frozen=…): a scored record, as `run` leaves it, of a model that is surer of
     members."""
     task = get_task(TASK)
     data = load("digits", task.spec.datasets["digits"], None, MEMBERS)
 
     def job(
-        seed: int, name: str = "mine", body: str = "return F.cross_entropy(logits, labels)", key: str = "public"
-    ) -> Path:
+        seed: int, name: str = "mine", body: str = "return F.cross_entropy(logits, labels)", key: str = "public",
+        **changes: str,
+    ) -> Path:  # fmt: skip
         submission = read_submission(candidate(body), task)
         options = Options(
             protocol="smoke", benchmarks=["resnet20-digits"], seeds=[seed], key=key, sandbox="process", runtime=None,
@@ -52,8 +53,9 @@ def write(tmp_path: Path, candidate: Candidate) -> Write:
         test = random.normal(size=(len(data.test_labels), 10)).astype(np.float32)
         kept = io.BytesIO()
         np.savez(kept, train_logits=logits, test_logits=test, member=member)
+        setting = planned.setting.model_copy(update=changes)
         record = Record(
-            job_key=planned.setting.job_key(entry.submission), entry=entry, setting=planned.setting, status="scored",
+            job_key=setting.job_key(entry.submission), entry=entry, setting=setting, status="scored",
             metrics={m.name: 0.5 for m in task.spec.metrics}, created=datetime(2026, 1, 1, tzinfo=UTC),
         )  # fmt: skip
         planned.folder.mkdir(parents=True)
@@ -146,6 +148,19 @@ def test_a_name_that_two_submissions_share_is_not_enough(command: Call, write: W
     write(42, body="return 2 * F.cross_entropy(logits, labels)")
     status, _, errors = command("audit", "mine", "--references", 2)
     assert (status, "several entries are called 'mine'" in errors) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"), [({"frozen": "f" * 64}, "code"), ({"device_kind": "cuda"}, "device kind cuda")]
+)
+def test_a_setting_that_cannot_be_had_here_is_said(
+    command: Call, write: Write, tmp_path: Path, changes: dict[str, str], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlsbench.harness.device.DRIVERS", ())
+    write(42, **changes)
+    status, _, errors = command("audit", "mine", "--references", 2)
+    assert (status, word in errors) == (2, True), errors
+    assert not list(tmp_path.rglob("seed-44"))
 
 
 @pytest.mark.parametrize("text", [None, "class MembershipDefense: pass\n"])
