@@ -75,7 +75,7 @@ def test_two_pairs_are_each_others_references_and_the_document_lies_beside_the_s
     audit: Call, write: Callable[..., Path], tmp_path: Path
 ) -> None:
     path, *_ = [write(seed) for seed in (42, 43, 44, 45)]
-    status, output, _ = audit("mine")
+    status, output, _ = audit("mine", *(option for seed in (42, 43, 44, 45) for option in ("--seed", seed)))
     assert status == 0
     assert "lira-fixed" in output
     document = json.loads((path.parent.parent / "audit.json").read_text())
