@@ -140,7 +140,7 @@ class Audit(Model):
     panel: str = NAME
     confidence: float = CONFIDENCE
     seeds: tuple[SeedAudit, ...]
-    references_only: tuple[int, ...] = Field((), description="kept seeds that are not attacked themselves")
+    references_only: dict[int, Digest] = Field({}, description="the records of kept seeds that are not attacked")
     left_out: dict[str, str]
     exposure: Exposed | None
     fprs: tuple[float, ...] = Field((), description="where each attack's ROC curve is given; () in older documents")
@@ -196,8 +196,8 @@ def audit_entry(
     return Audit(
         entry=first.entry, task=first.setting.task, protocol=first.setting.protocol,
         benchmark=first.setting.benchmark, seeds=seeds,
-        references_only=tuple(sorted(kept.keys() - set(chosen))), left_out=dict(left_out or {}), exposure=exposed,
-        fprs=tuple(fprs.tolist()),
+        references_only={s: kept[s].digest for s in sorted(kept.keys() - set(chosen))},
+        left_out=dict(left_out or {}), exposure=exposed, fprs=tuple(fprs.tolist()),
     )  # fmt: skip
 
 
