@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TASK := security-membership-inference-defense
 
-.PHONY: demo test test-ray test-docker image lint clean
+.PHONY: demo test test-ray test-browser test-docker image lint clean
 
 # Installs the project with everything that it needs (torch among it, several GB) into $(VENV), once.
 $(VENV)/ready: pyproject.toml
@@ -14,11 +14,14 @@ $(VENV)/ready: pyproject.toml
 demo: $(VENV)/ready  ## set up, train three small models with one baseline, print the table
 	$(BIN)/mlsbench baselines $(TASK) --protocol smoke --only erm --seed 42
 
-test: $(VENV)/ready  ## set up and run all tests but those of Ray and Docker
+test: $(VENV)/ready  ## set up and run all tests but those of Ray, Docker and a browser
 	$(BIN)/python -m pytest
 
 test-ray: $(VENV)/ready  ## run the tests that run Ray clusters on this machine
 	$(BIN)/python -m pytest -m ray
+
+test-browser: $(VENV)/ready  ## open the report in a headless Chromium, which must be installed
+	$(BIN)/python -m pytest -m browser
 
 image: $(VENV)/ready  ## build the image of the Docker sandbox, perhaps with BASE=image and NETWORK=name
 	$(BIN)/mlsbench image build $(if $(BASE),--base $(BASE)) $(if $(NETWORK),--network $(NETWORK))

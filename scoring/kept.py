@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,9 @@ from mlsbench.scoring.attacks import Outputs
 SCORES, CURVE = "scores.npz", "curve.csv"
 ARRAYS = ("train_logits", "test_logits", "member")
 CANARY_ARRAYS = ("canary", "labels")  # there if the job had canaries; `labels` are as trained
+DRAWN = ("epoch", "test_acc", "member_acc", "mia_auc")
+
+TrainingCurve = Mapping[str, tuple[float | None, ...]]  # by column of DRAWN
 
 
 class KeptScores(NamedTuple):
@@ -63,3 +68,19 @@ def read_curve(folder: Path) -> tuple[float, ...]:
             return tuple(float(row["mia_auc"]) for row in csv.DictReader(file))
     except (OSError, KeyError, TypeError, ValueError):
         return ()
+
+
+def read_training_curve(folder: Path) -> TrainingCurve:
+    """The columns of `curve.csv` that are drawn, None where one has no number; empty if there is nothing to draw."""
+    try:
+        with (folder / CURVE).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        curve = {name: tuple(_finite(row.get(name)) for row in rows) for name in DRAWN}
+    except (OSError, ValueError, csv.Error):
+        return {}
+    return curve if rows and None not in curve["epoch"] else {}
+
+
+def _finite(text: str | None) -> float | None:
+    value = float(text) if text else math.nan
+    return value if math.isfinite(value) else None

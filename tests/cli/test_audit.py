@@ -2,68 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from kept_jobs import BENCHMARK, PROTOCOL, TASK, write_job
 from safetensors.torch import save_file
 
-from mlsbench.harness.data import Prepared, load
 from mlsbench.harness.models import build, initialize
-from mlsbench.harness.split import membership, read_key
-from mlsbench.scoring import Entry, Record, Setting, job_folder, write_record
-from mlsbench.tasks import get_task
-
-TASK, BENCHMARK, MEMBERS = "security-membership-inference-defense", "resnet20-digits", 200
-PROTOCOL = f"smoke+members={MEMBERS}"
-SETTING: dict[str, Any] = {
-    "task": TASK, "task_version": 1, "frozen": "f" * 64, "protocol": PROTOCOL, "benchmark": BENCHMARK,
-    "split_key": read_key("public").digest, "sandbox": "process", "device_kind": "cpu", "precision": "fp32",
-    "torch": "2.6",
-}  # fmt: skip
-
-DIGITS = get_task(TASK).spec.datasets["digits"]
-WHOLE = hashlib.sha256((DIGITS.train_fingerprint + DIGITS.test_fingerprint).encode()).hexdigest()
 
 Call = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def data() -> Prepared:
-    return load("digits", DIGITS, None, MEMBERS)
-
-
 @pytest.fixture
-def write(tmp_path: Path, data: Prepared) -> Callable[..., Path]:
+def write(tmp_path: Path) -> Callable[..., Path]:
     """write(seed, name=…, status=…): a job's files, of a model that is surer of members."""
-
-    def job(seed: int, name: str = "mine", status: str = "scored", **changes: Any) -> Path:
-        random = np.random.default_rng(seed)
-        member = membership(b"public", seed, data.train_keys)
-        logits = random.normal(size=(len(member), 10)).astype(np.float32)
-        logits[np.arange(len(member)), data.train_labels] += 4 + 2 * member
-        test = random.normal(size=(len(data.test_labels), 10)).astype(np.float32)
-        setting = Setting(**{**SETTING, "seed": seed, "data": WHOLE, **changes})
-        entry = Entry(name=name, type="agent", submission=name.encode().hex().ljust(64, "0"))
-        record = Record(
-            job_key=setting.job_key(entry.submission), entry=entry, setting=setting, status=status,
-            metrics={"test_acc": 0.9}, created=datetime(2026, 1, 1, tzinfo=UTC),
-        )  # fmt: skip
-        folder = job_folder(tmp_path, setting, entry)
-        folder.mkdir(parents=True)
-        kept = io.BytesIO()
-        np.savez(kept, train_logits=logits, test_logits=test, member=member)
-        (folder / "scores.npz").write_bytes(kept.getvalue())
-        (folder / "curve.csv").write_text("epoch,mia_auc\n" + "".join(f"{i},{0.5 + i / 100}\n" for i in range(6)))
-        return write_record(folder, record)
-
-    return job
+    return partial(write_job, tmp_path)
 
 
 @pytest.fixture

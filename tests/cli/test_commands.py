@@ -20,7 +20,7 @@ from mlsbench.tasks import get_task
 TASK = "security-membership-inference-defense"
 FOLDER = get_task(TASK)
 COMMANDS = [("list",), ("show",), ("schema",), ("validate",), ("run",), ("baselines",), ("grade",), ("table",),
-            ("audit",), ("verify",), ("doctor",), ("data",), ("data", "prepare"), ("data", "status"),
+            ("audit",), ("report",), ("verify",), ("doctor",), ("data",), ("data", "prepare"), ("data", "status"),
             ("image",), ("image", "build"), ("image", "check"), ("clean",)]  # fmt: skip
 
 Call = Callable[..., tuple[int, str, str]]

@@ -68,6 +68,13 @@ def test_its_numbers_are_those_of_the_model(done: Audit, kept: dict[int, Kept]) 
     assert sum(seed.confidence_histogram["members"]) == 150
 
 
+def test_every_attack_has_its_curve_at_the_documents_rates(done: Audit) -> None:
+    assert (done.fprs[0], done.fprs[-1]) == (pytest.approx(1 / 150), 1)
+    for result in (result for seed in done.seeds for result in seed.attacks):
+        assert (len(result.tprs), result.tprs[-1]) == (len(done.fprs), 1)
+        assert list(result.tprs) == sorted(result.tprs)
+
+
 def test_the_screen_shows_a_hostile_name_as_it_is(done: Audit) -> None:
     screen = io.StringIO()
     Console(file=screen, width=100).print(rich_audit(done))

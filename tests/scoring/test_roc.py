@@ -15,8 +15,10 @@ from mlsbench.scoring.roc import (
     clopper_pearson,
     curve,
     decided_advantage,
+    drawn_rates,
     held_out_advantage,
     tpr_at_fpr,
+    tprs_at_fprs,
 )
 
 RANDOM = np.random.default_rng(3)
@@ -34,6 +36,15 @@ def test_auc_and_rates_are_those_of_scikit_learn() -> None:
         found = tpr_at_fpr(ours, rate)
         assert found is not None
         assert found.value == pytest.approx(tpr[fpr <= rate].max())
+
+
+def test_a_drawn_curve_goes_from_one_false_positive_to_all_and_is_scikit_learns() -> None:
+    rates = drawn_rates(2000)
+    drawn = tprs_at_fprs(curve(ROUNDED, MEMBER), rates)
+    fpr, tpr, _ = roc_curve(MEMBER, ROUNDED, drop_intermediate=False)
+    assert (len(rates), rates[0] * 2000, rates[-1], drawn[-1]) == (50, 1, 1, 1)
+    assert rates[1:] / rates[:-1] == pytest.approx(rates[1] / rates[0])
+    assert drawn == pytest.approx([tpr[fpr <= rate + 1e-12].max() for rate in rates])
 
 
 def test_the_best_threshold_has_the_best_balanced_accuracy() -> None:

@@ -17,6 +17,7 @@ from mlsbench.scoring import Stored, write_whole
 from mlsbench.scoring.attacks import Outputs, Scores
 from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
 from mlsbench.scoring.export import export_scores
+from mlsbench.scoring.job_audit import FEWEST
 from mlsbench.scoring.kept import read_curve, read_scores
 from mlsbench.scoring.membership import accuracy
 from mlsbench.scoring.roc import BoolArray
@@ -99,6 +100,9 @@ def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict
             model, test_logits, canary = read_scores(folder, data.train_labels)
             if not all(_same(canary, other.canary) for other in kept.values()):
                 raise UserError(f"{folder}: its canaries are not those of the other seeds")
+            member = model.member if canary is None else model.member[~canary]
+            if min(member.sum(), (~member).sum()) < FEWEST:
+                raise UserError(f"fewer than {FEWEST} members or non-members")
         except UserError as error:
             missing[f"seed {seed}"] = f"seed {seed}: {error}"
             continue

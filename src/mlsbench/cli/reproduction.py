@@ -25,7 +25,7 @@ from mlsbench.scoring.table_text import escape_markdown
 from mlsbench.scoring.text import clean
 
 
-def _comparable(protocol: str, published: str) -> bool:
+def comparable(protocol: str, published: str) -> bool:
     """Whether numbers under `protocol` stand beside those `published`, which state no precision."""
     name, *overrides = protocol.split("+")
     return name == published and all(override.startswith("precision=") for override in overrides)
@@ -38,7 +38,7 @@ class Findings:
         self._launch, self._records, self._left_out = launch, records, left_out
         spec, published = launch.task.spec, launch.task.published()
         self._note = ""
-        if published and not _comparable(launch.variant.name, spec.default_protocol):
+        if published and not comparable(launch.variant.name, spec.default_protocol):
             self._note = (
                 f"The published rows belong to protocol {spec.default_protocol}: under {launch.variant.name} there is "
                 "nothing to compare with, and measured values stand alone."
