@@ -54,7 +54,7 @@ def main() -> None:
     if trained.returncode:
         sys.exit(trained.returncode)
     middle = time.monotonic()
-    done = mlsbench("audit", path.stem, "--json", *common, output=subprocess.PIPE)
+    done = mlsbench("audit", path.stem, "--json", *seeds, *common, output=subprocess.PIPE)
     if done.returncode:
         sys.exit(done.returncode)
     (audit,) = json.loads(done.stdout)

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from mlsbench.harness.canaries import mislabel
 from mlsbench.harness.data import Prepared, enlarge, load
 from mlsbench.harness.graphs import make_step
 from mlsbench.harness.images import Images
@@ -30,6 +31,7 @@ from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.lock import landlock_version
 from mlsbench.sandbox.session import Session
 from mlsbench.scoring.attacks import Outputs
+from mlsbench.scoring.canaries import canary_numbers
 from mlsbench.scoring.job_audit import NO_AUDIT, JobAudit, audit_job
 from mlsbench.scoring.membership import accuracy, confidence, confidence_order, membership_auc, membership_metrics
 from mlsbench.scoring.record import Record, Status, write_record, write_whole
@@ -38,6 +40,7 @@ from mlsbench.tasks import author_lines
 
 CURVE_EXAMPLES = 1000
 
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Told = float | int | str | None
 
 
@@ -54,18 +57,23 @@ class Outcome:
 
 @dataclass
 class Subject:
-    """The model under training and the data around it."""
+    """The model under training and the data around it; at a canary, `pool_labels` is wrong."""
 
     model: nn.Module
     pool: Images
     pool_labels: Tensor
-    member: np.ndarray[Any, np.dtype[np.bool_]]
+    member: Mask
+    canary: Mask
     test: Images
     test_labels: Tensor
 
     def curve_point(self) -> dict[str, float]:
-        """Accuracies, mia_auc and privacy_gap on the first 1,000 examples of each kind, which never change."""
-        chosen = [np.flatnonzero(self.member == kind)[:CURVE_EXAMPLES] for kind in (True, False)]
+        """Accuracies, mia_auc and privacy_gap on the first 1,000 examples of each kind, which never change.
+
+        Canaries are not among them, as in the job's metrics.
+        """
+        kinds = (self.member, ~self.member)
+        chosen = [np.flatnonzero(kind & ~self.canary)[:CURVE_EXAMPLES] for kind in kinds]
         index = torch.from_numpy(np.concatenate(chosen))
         logits = predict(self.model, self.pool, index).numpy()
         tested = slice(0, CURVE_EXAMPLES)
@@ -121,11 +129,13 @@ def prepare(job: Job) -> Subject:
 
     model = build(job.spec.benchmarks[job.setting.benchmark].model, dataset.classes, dataset.shape[2])
     initialize(model, run_seeds(job.key, job.setting.seed).init)
+    labels, canary = mislabel(job.key, data.train_keys, data.train_labels, dataset.classes, job.canaries)
     return Subject(
         model.to(device).to(memory_format=torch.channels_last),
         images(data.train_images),
-        torch.from_numpy(data.train_labels),
+        torch.from_numpy(labels),
         membership(job.key, job.setting.seed, data.train_keys),
+        canary,
         images(data.test_images),
         torch.from_numpy(data.test_labels),
     )
@@ -183,16 +193,20 @@ def _attack(job: Job, subject: Subject, mia_auc_by_epoch: list[float]) -> Outcom
     )  # fmt: skip
     audit = NO_AUDIT
     if np.isfinite(train_logits).all() and np.isfinite(test_logits).all():
-        metrics: dict[str, float | None] = dict(
-            membership_metrics(train_logits, subject.member, test_logits, test_labels)
-        )
         model = Outputs(train_logits, subject.pool_labels.numpy(), subject.member)
-        audit = audit_job(model, accuracy(test_logits, test_labels), mia_auc_by_epoch)
+        honest = model.take(np.flatnonzero(~subject.canary))
+        metrics: dict[str, float | None] = dict(
+            membership_metrics(honest.logits, honest.member, test_logits, test_labels)
+        )
+        audit = audit_job(honest, accuracy(test_logits, test_labels), mia_auc_by_epoch)
+        audit = audit._replace(numbers=audit.numbers | canary_numbers(model, subject.canary))
     else:
         metrics = _broken_metrics(job, subject, test_logits)
         verdict = Verdict("collapsed", "collapsed: the trained model's logits are not finite")
     scores = io.BytesIO()
-    np.savez(scores, train_logits=train_logits, test_logits=test_logits, member=subject.member)
+    wrong: dict[str, Any] = {"canary": subject.canary, "labels": subject.pool_labels.numpy()}
+    more = wrong if subject.canary.any() else {}
+    np.savez(scores, train_logits=train_logits, test_logits=test_logits, member=subject.member, **more)
     weights = save({k: v.detach().cpu().contiguous() for k, v in subject.model.state_dict().items()})
     files = {"scores.npz": scores.getvalue(), "weights.safetensors": weights}
     return Outcome(verdict.status, verdict.reason, metrics, audit, files)

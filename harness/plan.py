@@ -23,8 +23,8 @@ from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training
 HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
-    "split.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "graphs.py", "oracle.py", "probe.py",
-    "execute.py", "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py",
+    "split.py", "canaries.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "graphs.py", "oracle.py",
+    "probe.py", "execute.py", "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py",
     "../scoring/membership.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
@@ -46,6 +46,7 @@ class Job(BaseModel):
     setting: Setting
     training: Training
     members: int | None
+    canaries: int = 0
     submission: bytes
     text: str
     shift: int = 0
@@ -94,13 +95,14 @@ class Variant:
     trainings: dict[str, Training]
     precision: Literal["auto", "fp32", "bf16"]
     members: int | None = None
+    canaries: int = 0
 
 
 def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> Variant:
     """The protocol called `protocol` (the task's default if None), changed by `overrides` of the form key=value.
 
-    Legal keys are epochs, batch, members and precision. `protocol` may also be the name of such a variant, as in
-    smoke+epochs=3. Raises UserError.
+    Legal keys are epochs, batch, members, canaries and precision. `protocol` may also be the name of such a variant, as
+    in smoke+epochs=3. Raises UserError.
     """
     name, *named = (protocol or spec.default_protocol).split("+")
     overrides = (*named, *overrides)
@@ -108,7 +110,7 @@ def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> 
         raise UserError(f"there is no protocol {name!r}; choose one of {', '.join(spec.protocols)}")
     chosen = spec.protocols[name]
     trainings = {b: spec.training(name, b) for b in chosen.benchmarks}
-    result = Variant(name, chosen.benchmarks, chosen.seeds, trainings, chosen.precision)
+    result = Variant(name, chosen.benchmarks, chosen.seeds, trainings, chosen.precision, canaries=chosen.canaries)
     given: dict[str, str] = {}
     for text in overrides:
         key, _, value = text.partition("=")
@@ -126,12 +128,15 @@ def _override(base: Variant, key: str, value: str) -> Variant:
         if value not in PRECISIONS:
             raise UserError(f"--override precision={value[:20]}: choose one of {', '.join(PRECISIONS)}")
         return replace(named, precision=PRECISIONS[value])
-    if key not in ("epochs", "batch", "members"):
-        raise UserError(f"--override {key[:20]}={value[:20]}: legal keys are epochs, batch, members and precision")
+    if key not in ("epochs", "batch", "members", "canaries"):
+        legal = "epochs, batch, members, canaries and precision"
+        raise UserError(f"--override {key[:20]}={value[:20]}: legal keys are {legal}")
     if not re.fullmatch("[1-9][0-9]{0,6}", value):
         raise UserError(f"--override {key}={value[:20]}: give a whole number from 1 to 9999999")
     if key == "members":
         return replace(named, members=int(value))
+    if key == "canaries":
+        return replace(named, canaries=int(value))
     update = _with_epochs if key == "epochs" else _with_batch
     return replace(named, trainings={b: update(t, int(value)) for b, t in base.trainings.items()})
 
@@ -185,7 +190,7 @@ def plan(
         training = chosen.trainings[benchmark]
         name = task.spec.benchmarks[benchmark].dataset
         dataset = task.spec.datasets[name]
-        _check_pool(benchmark, dataset, training, chosen.members)
+        _check_pool(benchmark, dataset, training, chosen)
         for seed in seeds:
             setting = Setting(
                 task=task.spec.id, task_version=task.spec.version, frozen=frozen, benchmark=benchmark,
@@ -200,6 +205,7 @@ def plan(
                     setting=setting,
                     training=training,
                     members=chosen.members,
+                    canaries=chosen.canaries,
                     submission=submission.data,
                     text=submission.text,
                     shift=submission.shift,
@@ -241,13 +247,15 @@ def cpu_seconds(jobs: Iterable[Job]) -> float:
     return sum(job.cpu_ms for job in jobs) / 1000 * 2 / max(os.cpu_count() or 1, 1)
 
 
-def _check_pool(benchmark: str, dataset: Dataset, training: Training, members: int | None) -> None:
-    most = dataset.train // 2
+def _check_pool(benchmark: str, dataset: Dataset, training: Training, chosen: Variant) -> None:
+    most, members, canaries = dataset.train // 2, chosen.members, chosen.canaries
     if members is not None and members > most:
         raise UserError(f"--override members={members}: {benchmark} has room for {most}")
     size = members or most
     if size % training.batch == 1:  # batch norm has no variance of one image
         raise UserError(f"{benchmark}: {size} members in batches of {training.batch} leave a last batch of one image")
+    if canaries >= size:  # so that there are honest members and honest non-members, whatever the key
+        raise UserError(f"canaries={canaries}: {benchmark} has {size} members, and canaries must be fewer than these")
 
 
 def _digest(text: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from mlsbench.scoring.attacks import (
@@ -21,6 +22,7 @@ from mlsbench.scoring.attacks import (
     complementary_references,
 )
 from mlsbench.scoring.attacks.fitted import halves
+from mlsbench.scoring.canaries import attack_canaries
 from mlsbench.scoring.epsilon import CONFIDENCE, epsilon_bound
 from mlsbench.scoring.exposure import exposure
 from mlsbench.scoring.findings import findings, ties
@@ -28,6 +30,7 @@ from mlsbench.scoring.membership import confidence
 from mlsbench.scoring.panel import NAME, audit_1
 from mlsbench.scoring.record import Digest, Entry, Model, Record
 from mlsbench.scoring.roc import (
+    BoolArray,
     FloatArray,
     Interval,
     auc_interval,
@@ -39,6 +42,8 @@ from mlsbench.scoring.roc import (
     tpr_at_fpr,
     tprs_at_fprs,
 )
+
+PanelName = Literal["audit-1", "paper", "references", "white-box"]
 
 AUDIT_FILE = "audit.json"
 RATES = (0.01, 0.001)
@@ -57,7 +62,7 @@ class AttackResult(Model):
     """How one attack did on one model."""
 
     name: str
-    panel: Literal["audit-1", "paper", "references"]
+    panel: PanelName
     fitted: str
     scored: int
     auc: Bounds
@@ -70,6 +75,23 @@ class AttackResult(Model):
     epsilon_at_least: float
     tprs: tuple[float, ...] = Field((), description="at the false-positive rates `fprs` of the document")
     note: str = ""
+
+
+class CanaryResult(Model):
+    """How one attack that fits nothing did on canaries alone."""
+
+    name: str
+    auc: Bounds
+    tpr_at_1_percent_fpr: Bounds | None
+    tpr_at_5_percent_fpr: Bounds | None
+
+
+class Canaries(Model):
+    """The mislabelled examples of one model; no other number of the audit is about them."""
+
+    members: int
+    non_members: int
+    attacks: tuple[CanaryResult, ...]
 
 
 class SeedAudit(Model):
@@ -94,6 +116,7 @@ class SeedAudit(Model):
     attacks: tuple[AttackResult, ...]
     not_run: dict[str, str]
     findings: dict[str, str]
+    canaries: Canaries | None = None
 
 
 class Exposed(Model):
@@ -117,6 +140,7 @@ class Audit(Model):
     panel: str = NAME
     confidence: float = CONFIDENCE
     seeds: tuple[SeedAudit, ...]
+    references_only: dict[int, Digest] = Field({}, description="the records of kept seeds that are not attacked")
     left_out: dict[str, str]
     exposure: Exposed | None
     fprs: tuple[float, ...] = Field((), description="where each attack's ROC curve is given; () in older documents")
@@ -129,7 +153,11 @@ class Audit(Model):
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What a job kept: its record and that file's SHA-256, the model's outputs, test logits and accuracy, its curve."""
+    """What a job kept: its record and that file's SHA-256, the model's outputs, test logits and accuracy, its curve.
+
+    canary: bool [N], None without canaries; white_box: scores of attacks, by name, that saw more than outputs, or why
+    there are none.
+    """
 
     record: Record
     digest: str
@@ -137,44 +165,65 @@ class Kept:
     test_logits: np.ndarray[Any, Any]
     test_acc: float
     mia_auc_by_epoch: Sequence[float] = ()
+    canary: BoolArray | None = None
+    white_box: Mapping[str, Scores | str] = field(default_factory=dict)
+
+    def honest(self) -> NDArray[np.intp]:
+        """The examples that are no canaries."""
+        return np.arange(len(self.model)) if self.canary is None else np.flatnonzero(~self.canary)
 
 
-def audit_entry(kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = None) -> Audit:
-    """The audit of one entry on one benchmark from its kept models by seed, at least one."""
-    models = {seed: one.model for seed, one in kept.items()}
+def audit_entry(
+    kept: Mapping[int, Kept], left_out: Mapping[str, str] | None = None, audited: Collection[int] = ()
+) -> Audit:
+    """The audit of one entry on one benchmark from its kept models by seed, at least one.
+
+    audited: the seeds whose models are attacked, all if none is given; the others are references only. Canaries, which
+    must be the same under all seeds, are attacked alone.
+    """
+    models = {s: one.model if one.canary is None else one.model.take(one.honest()) for s, one in kept.items()}
     fprs = drawn_rates(min(int((~model.member).sum()) for model in models.values()))
-    seeds = tuple(audit_seed(seed, kept[seed], models, fprs) for seed in sorted(kept))
+    chosen = sorted(audited or kept)
+    seeds = tuple(audit_seed(seed, kept[seed], models, fprs) for seed in chosen)
     first = kept[min(kept)].record
     found = exposure(models)
+    index = kept[min(kept)].honest()
     exposed = None if found is None else Exposed(
-        examples=found.effects, worst_examples=found.worst_examples, worst_examples_auc=found.worst_examples_auc,
-        worst_class=found.worst_class, worst_class_auc=found.worst_class_auc,
+        examples=tuple((int(index[i]), effect) for i, effect in found.effects), worst_examples=found.worst_examples,
+        worst_examples_auc=found.worst_examples_auc, worst_class=found.worst_class,
+        worst_class_auc=found.worst_class_auc,
     )  # fmt: skip
     return Audit(
         entry=first.entry, task=first.setting.task, protocol=first.setting.protocol,
-        benchmark=first.setting.benchmark, seeds=seeds, left_out=dict(left_out or {}), exposure=exposed,
-        fprs=tuple(fprs.tolist()),
+        benchmark=first.setting.benchmark, seeds=seeds,
+        references_only={s: kept[s].digest for s in sorted(kept.keys() - set(chosen))},
+        left_out=dict(left_out or {}), exposure=exposed, fprs=tuple(fprs.tolist()),
     )  # fmt: skip
 
 
 def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: FloatArray) -> SeedAudit:
-    """The audit of the model of `seed`; the other `models` are its references, as far as they may be.
+    """The audit of the model of `seed`; the other `models`, all without canaries, are its references as far as may be.
 
     ROC curves are given at the false-positive rates `fprs`.
     """
-    model = kept.model
+    model, index = models[seed], kept.honest()
     references = complementary_references(dict(models), seed)
     target = Target(model, references, kept.test_logits)
     panel = audit_1(target)
-    results, not_run = [_result(a, "audit-1", panel.scores[a.name], model, fprs) for a in AUDIT_1], {}
-    groups: tuple[tuple[Literal["paper", "references"], tuple[Attack, ...]], ...]
-    groups = (("paper", PAPER), ("references", REFERENCES))
+    results, not_run = [_result(a.name, a.fitted, "audit-1", panel.scores[a.name], model, fprs) for a in AUDIT_1], {}
+    groups: tuple[tuple[PanelName, tuple[Attack, ...]], ...] = (("paper", PAPER), ("references", REFERENCES))
     for group, attacks in groups:
         for attack in attacks:
             try:
-                results.append(_result(attack, group, attack.run(target), model, fprs))
+                results.append(_result(attack.name, attack.fitted, group, attack.run(target), model, fprs))
             except MissingReferencesError as error:
                 not_run[attack.name] = str(error)
+    for name, found in kept.white_box.items():
+        if isinstance(found, str):
+            not_run[name] = found
+        else:
+            honest = Scores(found.values[index], found.scored[index])
+            results.append(_result(name, "nothing", "white-box", honest, model, fprs))
     right = model.logits.argmax(axis=1) == model.labels
     accuracies = [float(right[model.member == kind].mean()) for kind in (True, False)]
     top = confidence(model.logits)
@@ -188,23 +237,17 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: Float
         chance_mean=panel.chance.mean, chance_high=panel.chance.high,
         ties_float64=ties(top), ties_float32=ties(top.astype(np.float32)),
         confidence_histogram=_histogram(top, model), attacks=tuple(results), not_run=not_run,
-        findings={one.kind: one.text for one in told},
+        findings={one.kind: one.text for one in told}, canaries=_canaries(kept),
     )  # fmt: skip
 
 
-def _result(
-    attack: Attack,
-    panel: Literal["audit-1", "paper", "references"],
-    scores: Scores,
-    model: Outputs,
-    fprs: FloatArray,
-) -> AttackResult:
+def _result(name: str, fitted: str, panel: PanelName, scores: Scores, model: Outputs, fprs: FloatArray) -> AttackResult:
     values, member = scores.values[scores.scored], model.member[scores.scored]
     first, second = halves(member)
     auc, found = auc_interval(values, member), curve(values, member)
     low, lower = (tpr_at_fpr(found, rate) for rate in RATES)
     return AttackResult(
-        name=attack.name, panel=panel, fitted=attack.fitted, scored=len(values), auc=_required(auc),
+        name=name, panel=panel, fitted=fitted, scored=len(values), auc=_required(auc),
         folded_auc=folded(auc.value), advantage=float(found.balanced_accuracies().max()) - 0.5,
         held_out_advantage=held_out_advantage(values, member, first, second),
         decided_advantage=decided_advantage(values, member) if scores.decides else None,
@@ -212,6 +255,21 @@ def _result(
         epsilon_at_least=epsilon_bound(values, member, first, second), note=scores.note,
         tprs=tuple(round(rate, 5) for rate in tprs_at_fprs(found, fprs).tolist()),
     )  # fmt: skip
+
+
+def _canaries(kept: Kept) -> Canaries | None:
+    if kept.canary is None:
+        return None
+    canaries = kept.model.take(np.flatnonzero(kept.canary))
+    results = tuple(
+        CanaryResult(
+            name=found.name, auc=_required(found.auc), tpr_at_1_percent_fpr=_bounds(found.tpr_at_1_percent_fpr),
+            tpr_at_5_percent_fpr=_bounds(found.tpr_at_5_percent_fpr),
+        )
+        for found in attack_canaries(canaries)
+    )  # fmt: skip
+    members = int(canaries.member.sum())
+    return Canaries(members=members, non_members=len(canaries) - members, attacks=results)
 
 
 def _required(interval: Interval) -> Bounds:

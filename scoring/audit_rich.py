@@ -9,11 +9,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mlsbench.scoring.audit import AttackResult, Audit, Bounds, SeedAudit
+from mlsbench.scoring.audit import AttackResult, Audit, Bounds, CanaryResult, SeedAudit
 from mlsbench.scoring.text import clean
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
-_TITLES = {"audit-1": "audit-1", "paper": "with the paper's thresholds", "references": "with reference models"}
+_TITLES = {
+    "audit-1": "audit-1", "paper": "with the paper's thresholds", "references": "with reference models",
+    "white-box": "white box",
+}  # fmt: skip
 NOTE = (
     "Means over seeds. AUC with DeLong's 95 % interval (means of its ends). adv: best balanced accuracy − 1/2, the "
     "threshold chosen on the same examples; held out: chosen on one half, judged on the other; own: at the attack's "
@@ -25,10 +28,12 @@ def rich_audit(audit: Audit) -> Group:
     """What a rich console prints of `audit`."""
     name = Text.assemble((clean(audit.entry.name, 50), "bold cyan"), f", {audit.benchmark}, {audit.protocol}, seeds ")
     name.append(", ".join(str(seed.seed) for seed in audit.seeds))
+    if audit.references_only:
+        name.append(f"; references only: {', '.join(map(str, audit.references_only))}")
     parts: list[RenderableType] = [name, _summary(audit), *_findings(audit), Text(), _attacks(audit), Text(NOTE, "dim")]
-    parts += _not_run(audit.seeds[0].not_run)
+    parts += _not_run({name: why for seed in reversed(audit.seeds) for name, why in seed.not_run.items()})
     parts += [Text(f"left out: {clean(why, 200)}", "yellow") for why in audit.left_out.values()]
-    return Group(*parts, Text(), *_exposure(audit), _histogram(audit))
+    return Group(*parts, Text(), *_exposure(audit), *_canaries(audit), _histogram(audit))
 
 
 def _summary(audit: Audit) -> Text:
@@ -52,7 +57,7 @@ def _not_run(reasons: Mapping[str, str]) -> list[Text]:
     lines = []
     for reason in dict.fromkeys(reasons.values()):
         names = ", ".join(name for name, why in reasons.items() if why == reason)
-        lines.append(Text(f"not run, {reason}: {names}", "dim"))
+        lines.append(Text(f"not run, {clean(reason, 500)}: {names}", "dim"))
     return lines
 
 
@@ -114,6 +119,27 @@ def _exposure(audit: Audit) -> list[Text]:
         return [Text("worst examples and worst class: two complementary pairs of seeds are needed", "dim")]
     examples = f"the worst {found.worst_examples} examples, chosen by other seeds: AUC {found.worst_examples_auc:.3f}"
     return [Text(f"{examples}; the worst class ({found.worst_class}), likewise: AUC {found.worst_class_auc:.3f}")]
+
+
+def _canaries(audit: Audit) -> list[RenderableType]:
+    """The attacks on canaries, none without any."""
+    found = [seed.canaries for seed in audit.seeds if seed.canaries]
+    by_name: dict[str, list[CanaryResult]] = {}
+    for result in (result for one in found for result in one.attacks):
+        by_name.setdefault(result.name, []).append(result)
+    if not by_name:
+        return []
+    members, others = (fmean(counts) for counts in zip(*((c.members, c.non_members) for c in found), strict=True))
+    table = Table(box=None, padding=(0, 1), show_edge=False)
+    table.add_column(f"on the canaries alone, {members:.0f} members and {others:.0f} non-members")
+    for title in ("AUC", "TPR 1 %", "TPR 5 %"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, results in by_name.items():
+        low, middle, high = (fmean(getattr(r.auc, end) for r in results) for end in ("low", "value", "high"))
+        rates = [[r.tpr_at_1_percent_fpr for r in results], [r.tpr_at_5_percent_fpr for r in results]]
+        tprs = [_optional([_value(bounds) for bounds in rate], "n/a") for rate in rates]
+        table.add_row(name, f"{middle:.3f} [{low:.3f}, {high:.3f}]", *tprs)
+    return [table, Text()]
 
 
 def _histogram(audit: Audit) -> Text:

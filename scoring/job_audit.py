@@ -15,7 +15,7 @@ FEWEST = 5  # members, and non-members, without which halves of them are nothing
 class JobAudit(NamedTuple):
     """What a record says beside its metrics: numbers by name, and texts by the kind of finding."""
 
-    numbers: dict[str, float]
+    numbers: dict[str, float | None]
     findings: dict[str, str]
 
 
@@ -33,7 +33,7 @@ def audit_job(model: Outputs, test_acc: float, mia_auc_by_epoch: Sequence[float]
     panel = audit_1(Target(model))
     right = model.logits.argmax(axis=1) == model.labels
     told = findings(panel.aucs, panel.chance.deviations[0], model, mia_auc_by_epoch)
-    numbers = {
+    numbers: dict[str, float | None] = {
         "audited_score": panel.audited_score(test_acc),
         "largest_advantage": panel.largest,
         "chance_mean": panel.chance.mean,

@@ -7,7 +7,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +17,48 @@ from mlsbench.scoring.attacks import Outputs
 
 SCORES, CURVE = "scores.npz", "curve.csv"
 ARRAYS = ("train_logits", "test_logits", "member")
+CANARY_ARRAYS = ("canary", "labels")  # there if the job had canaries; `labels` are as trained
 DRAWN = ("epoch", "test_acc", "member_acc", "mia_auc")
 
 TrainingCurve = Mapping[str, tuple[float | None, ...]]  # by column of DRAWN
 
 
-def read_scores(folder: Path, labels: NDArray[np.int64]) -> tuple[Outputs, NDArray[np.float32]]:
-    """The outputs on the pool, with `labels` int [N], and the test logits. UserError, saying why, if they are unfit."""
+class KeptScores(NamedTuple):
+    """A model's outputs on the pool, test logits [M, K] and the canaries, bool [N]; None without any."""
+
+    model: Outputs
+    test_logits: NDArray[np.float32]
+    canary: NDArray[np.bool_] | None
+
+
+def read_scores(folder: Path, labels: NDArray[np.int64]) -> KeptScores:
+    """What a job kept. The model's labels are those it was trained with: `labels`, int [N], but for canaries.
+
+    UserError, saying why, if the file is unfit.
+    """
     path = folder / SCORES
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in ARRAYS}
+            more = {name: archive[name] for name in CANARY_ARRAYS} if CANARY_ARRAYS[0] in archive.files else {}
         if arrays["test_logits"].ndim != 2 or not np.isfinite(arrays["test_logits"]).all():
             raise ValueError("test_logits are not finite numbers of the shape [examples, classes]")
-        return Outputs(arrays["train_logits"], labels, arrays["member"]), arrays["test_logits"]
+        trained, canary = labels, None
+        if more:
+            trained, canary = _checked(labels, more["labels"], more["canary"])
+        return KeptScores(Outputs(arrays["train_logits"], trained, arrays["member"]), arrays["test_logits"], canary)
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be audited: {error}") from error
+
+
+def _checked(
+    honest: NDArray[np.int64], labels: NDArray[Any], canary: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    if canary.dtype != np.bool_ or labels.dtype != np.int64 or not canary.shape == labels.shape == honest.shape:
+        raise ValueError(f"canary and labels must be one bool and one int64 for each of {len(honest)} examples")
+    if not canary.any() or canary.all() or not np.array_equal(labels != honest, canary):
+        raise ValueError("its labels must be wrong at canaries and nowhere else")
+    return labels, canary
 
 
 def read_curve(folder: Path) -> tuple[float, ...]:

@@ -23,6 +23,7 @@ ROUNDING = 1e-9  # of metrics computed again from the same logits, perhaps by ot
 
 SCORES, WEIGHTS = "scores.npz", "weights.safetensors"
 _ARRAYS = ("train_logits", "test_logits", "member")
+_CANARY_ARRAYS = ("canary", "labels")  # of jobs that had canaries
 _SETTING = {"frozen": "code", "task_version": "task version", "torch": "torch", "device_kind": "device kind",
             "precision": "precision"}  # fmt: skip
 _ENVIRONMENT = ("platform", "device", "cpu", "threads", "deterministic")
@@ -128,7 +129,8 @@ def _read_scores(path: Path) -> Arrays | str | None:
         return None
     try:
         with np.load(path) as file:
-            return {name: file[name] for name in _ARRAYS}
+            more = [name for name in _CANARY_ARRAYS if name in file.files]
+            return {name: file[name] for name in (*_ARRAYS, *more)}
     except _UNREADABLE:
         return f"{SCORES} cannot be read: it is no whole archive of arrays without pickles"
 
@@ -180,10 +182,10 @@ def _own_faults(run: Run, test_labels: ArrayLike) -> list[str]:
     if not isinstance(run.scores, Mapping):
         return [run.scores] if run.scores else []
     try:
-        metrics = membership_metrics(
-            run.scores["train_logits"], run.scores["member"], run.scores["test_logits"], test_labels
-        )
-    except ValueError as error:
+        logits, member = run.scores["train_logits"], run.scores["member"]
+        honest = ~run.scores["canary"] if "canary" in run.scores else np.ones(len(member), np.bool_)
+        metrics = membership_metrics(logits[honest], member[honest], run.scores["test_logits"], test_labels)
+    except (ValueError, TypeError, IndexError) as error:
         return [] if None in run.record.metrics.values() else [f"{SCORES}: {error}"]
     return [
         f"{name}: {_shown(stated)} in the record, {_shown(metrics[name])} by the logits in {SCORES}"
@@ -193,11 +195,14 @@ def _own_faults(run: Run, test_labels: ArrayLike) -> list[str]:
 
 
 def _other_members(recorded: Run, again: Run) -> list[str]:
-    """Who is a member follows from key, seed and data on every machine."""
+    """Who is a member, and what a canary's label is, follows from key, seed and data on every machine."""
     if not isinstance(recorded.scores, Mapping) or not isinstance(again.scores, Mapping):
         return []
-    same = np.array_equal(recorded.scores["member"], again.scores["member"])
-    return [] if same else [f"{SCORES}: the members are not those of the record's split key and seed"]
+    faults = []
+    for name, words in (("member", "members"), ("canary", "canaries"), ("labels", "wrong labels")):
+        if not np.array_equal(recorded.scores.get(name, ()), again.scores.get(name, ())):
+            faults.append(f"{SCORES}: the {words} are not those of the record's split key and seed")
+    return faults
 
 
 def _different_bits(recorded: Run, again: Run) -> list[str]:

@@ -149,6 +149,9 @@ class Protocol(Model):
     benchmarks: tuple[Name, ...]
     seeds: tuple[int, ...]
     training: Training
+    canaries: Annotated[int, Field(ge=0)] = Field(
+        0, description="examples with a wrong label, half of them members by chance; fewer than members"
+    )
     precision: Precision = Field("auto", description="auto: bf16 autocast on CUDA, fp32 on the CPU")
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from kept_jobs import BENCHMARK, PROTOCOL, TASK, write_job
+from safetensors.torch import save_file
+
+from mlsbench.harness.models import build, initialize
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -28,7 +31,7 @@ def test_two_pairs_are_each_others_references_and_the_document_lies_beside_the_s
     audit: Call, write: Callable[..., Path], tmp_path: Path
 ) -> None:
     path, *_ = [write(seed) for seed in (42, 43, 44, 45)]
-    status, output, _ = audit("mine")
+    status, output, _ = audit("mine", *(option for seed in (42, 43, 44, 45) for option in ("--seed", seed)))
     assert status == 0
     assert "lira-fixed" in output
     document = json.loads((path.parent.parent / "audit.json").read_text())
@@ -88,3 +91,21 @@ def test_export_writes_a_folder_for_each_entry_and_benchmark(
     assert audit("--export", tmp_path / "out", "--json")[0] == 0
     (readme,) = (tmp_path / "out").glob(f"mine-agent-*/{BENCHMARK}/README.txt")
     assert "42, 43" in readme.read_text()
+
+
+def test_gradients_are_attacked_where_weights_are_kept_and_the_reason_is_given_where_not(
+    audit: Call, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlsbench.harness.white_box.EXAMPLES", 20)
+    model = build("resnet20", 10, 1)
+    initialize(model, 0)
+    save_file(model.state_dict(), write(42).with_name("weights.safetensors"))
+    write(43)
+    status, output, _ = audit("mine", "--white-box", "--device", "cpu", "--json")
+    (document,) = json.loads(output)
+    first, second = document["seeds"]
+    names = {"grad-w-l1", "grad-w-l2", "grad-x-l1", "grad-x-l2"}
+    assert status == 0
+    assert {r["name"]: r["scored"] for r in first["attacks"] if r["panel"] == "white-box"} == dict.fromkeys(names, 40)
+    assert {name for name, why in second["not_run"].items() if "no such file" in why} == names
+    assert names.isdisjoint(r["name"] for r in second["attacks"])

@@ -108,7 +108,7 @@ def test_a_value_that_is_not_legal_is_a_mistake_that_names_its_key(override: str
 
 @pytest.mark.parametrize("override", ["lr=1", "seed=3", "=3", "", "Epochs=3", "schedule=steps"])
 def test_a_key_that_is_not_legal_is_answered_with_those_that_are(override: str) -> None:
-    with pytest.raises(UserError, match=r"--override .*legal.*epochs, batch, members and precision"):
+    with pytest.raises(UserError, match=r"--override .*legal.*epochs, batch, members, canaries and precision"):
         variant(SPEC, "smoke", [override])
 
 

@@ -69,6 +69,13 @@ def test_it_describes_every_protocol_with_its_values(text: str, task: TaskFolder
         ]
 
 
+def test_it_says_which_protocols_have_canaries_and_how_many(text: str, task: TaskFolder) -> None:
+    counts = {name: protocol.canaries for name, protocol in task.spec.protocols.items() if protocol.canaries}
+    assert counts
+    for name, count in counts.items():
+        assert f"Under `{name}`, {count:,} examples" in text
+
+
 def test_it_names_the_default_protocol(text: str, task: TaskFolder) -> None:
     assert f"The default is `{task.spec.default_protocol}`" in text
 

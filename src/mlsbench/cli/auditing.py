@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from mlsbench import UserError
 from mlsbench.harness.data import Prepared, load
 from mlsbench.harness.plan import Variant
 from mlsbench.scoring import Stored, write_whole
+from mlsbench.scoring.attacks import Outputs, Scores
 from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
 from mlsbench.scoring.export import export_scores
 from mlsbench.scoring.job_audit import FEWEST
 from mlsbench.scoring.kept import read_curve, read_scores
 from mlsbench.scoring.membership import accuracy
+from mlsbench.scoring.roc import BoolArray
+from mlsbench.scoring.verification import WEIGHTS
 from mlsbench.tasks import Task
 
 
@@ -25,10 +30,14 @@ class NothingToAuditError(UserError):
 
 
 class Auditor:
-    """Audits jobs of one protocol `variant`; each dataset is read once."""
+    """Audits jobs of one protocol `variant`; each dataset is read once.
 
-    def __init__(self, spec: Task, variant: Variant) -> None:
-        self._spec, self._variant = spec, variant
+    seeds: of the models to attack, the protocol's without any, or all if none of these is kept; models of other seeds
+        are references only. gradients: the device on which to attack by gradients, too.
+    """
+
+    def __init__(self, spec: Task, variant: Variant, seeds: Sequence[int] = (), gradients: str | None = None) -> None:
+        self._spec, self._variant, self._seeds, self._gradients = spec, variant, seeds, gradients
         self._data: dict[str, Prepared] = {}
 
     def audit(self, jobs: Sequence[Stored], export: Path | None = None) -> Audit:
@@ -44,9 +53,14 @@ class Auditor:
         if any(one.record.setting.data != whole for one in jobs):
             raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
         kept, missing = _kept(jobs, data)
-        if not kept:
-            raise NothingToAuditError(f"{label}: nothing to audit: {'; '.join(missing.values())}")
-        done = audit_entry(kept, missing)
+        audited = kept.keys() & (self._seeds or self._variant.seeds) or (set() if self._seeds else kept.keys())
+        if not audited:
+            why = "; ".join(missing.values()) or f"seed {', '.join(map(str, self._seeds))} is not kept"
+            raise NothingToAuditError(f"{label}: nothing to audit: {why}")
+        for one in jobs:
+            if (seed := one.record.setting.seed) in audited:
+                kept[seed] = replace(kept[seed], white_box=self._white_box(one, data, kept[seed].model))
+        done = audit_entry(kept, missing, audited)
         write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
         typer.echo(f"{label}: {folder / AUDIT_FILE}", err=True)
         if export is not None:
@@ -59,23 +73,44 @@ class Auditor:
             self._data[name] = load(name, self._spec.datasets[name], None, self._variant.members)
         return self._data[name]
 
+    def _white_box(self, job: Stored, data: Prepared, model: Outputs) -> Mapping[str, Scores | str]:
+        """Scores of attacks that see the weights; in their place the reason if those are unfit."""
+        if self._gradients is None:
+            return {}
+        from mlsbench.harness.white_box import ATTACKS, gradient_attacks  # torch takes a second to import
+
+        weights, benchmark = job.path.with_name(WEIGHTS), job.record.setting.benchmark
+        typer.echo(f"gradients of {benchmark}, seed {job.record.setting.seed}", err=True)
+        try:
+            return gradient_attacks(weights, self._spec, benchmark, data, model, self._gradients)
+        except UserError as error:
+            return dict.fromkeys(ATTACKS, str(error))
+
 
 def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
     """What can be audited, by seed, and why the rest cannot."""
-    kept, missing = {}, {}
+    kept: dict[int, Kept] = {}
+    missing = {}
     for one in jobs:
         record, folder = one.record, one.path.parent
         seed = record.setting.seed
         try:
             if record.status != "scored":
                 raise UserError(f"{record.status}, not scored")
-            model, test_logits = read_scores(folder, data.train_labels)
-            if min(model.member.sum(), (~model.member).sum()) < FEWEST:
+            model, test_logits, canary = read_scores(folder, data.train_labels)
+            if not all(_same(canary, other.canary) for other in kept.values()):
+                raise UserError(f"{folder}: its canaries are not those of the other seeds")
+            member = model.member if canary is None else model.member[~canary]
+            if min(member.sum(), (~member).sum()) < FEWEST:
                 raise UserError(f"fewer than {FEWEST} members or non-members")
         except UserError as error:
             missing[f"seed {seed}"] = f"seed {seed}: {error}"
             continue
         digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
         test_acc = accuracy(test_logits, data.test_labels)
-        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder))
+        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder), canary)
     return kept, missing
+
+
+def _same(canary: BoolArray | None, other: BoolArray | None) -> bool:
+    return canary is other or (canary is not None and other is not None and np.array_equal(canary, other))

@@ -133,7 +133,7 @@ class Launch:
 
     def table_plan(self) -> Plan:
         """What this command's table is about: its benchmarks and seeds."""
-        return Plan(self.benchmarks, self.seeds, columns(self.task.spec))
+        return Plan(self.benchmarks, self.seeds, columns(self.task.spec, self.variant.canaries))
 
     def caption(self) -> str:
         """A line that says under which protocol and key the table's numbers were made."""
@@ -147,10 +147,11 @@ def table_caption(task: str, protocol: str, split_key: str | None, seeds: Sequen
     return f"{task}, protocol {protocol}{key}, seeds {', '.join(map(str, seeds))}"
 
 
-def columns(spec: Task) -> tuple[Column, ...]:
-    """The metrics of `spec` as columns of a table, and what the audit makes of the last of them."""
+def columns(spec: Task, canaries: int = 0) -> tuple[Column, ...]:
+    """The metrics of `spec` as columns of a table, what the audit makes of the last of them, and that of canaries."""
     metrics = [Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics]
-    return (*metrics, Column("audited_score", "audited score", "max", audit=True))
+    exposed = (Column("canary_auc", "canary auc", "min", audit=True),) if canaries else ()
+    return (*metrics, Column("audited_score", "audited score", "max", audit=True), *exposed)
 
 
 def exit_code(stored: Iterable[Stored]) -> int:

@@ -42,6 +42,7 @@ Jobs = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="Where records are kept.")]
 Overrides = Annotated[
-    list[str], typer.Option("--override", help="KEY=VALUE for epochs, batch, members or precision; repeatable.")
+    list[str],
+    typer.Option("--override", help="KEY=VALUE for epochs, batch, members, canaries or precision; repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]

@@ -63,7 +63,7 @@ def report(
     folder = get_task(task)
     chosen = variant(folder.spec, protocol, override)
     benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
-    plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
+    plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec, chosen.canaries))
     stored, problems = find_records(runs / task)
     digest = read_key(key).digest if key else None
     records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
@@ -79,7 +79,7 @@ def report(
         plan=plan,
         results=aggregate(records, plan),
         records=records,
-        audits=_audits(jobs, stored, Auditor(folder.spec, chosen)),
+        audits=_audits(jobs, stored, Auditor(folder.spec, chosen, plan.seeds)),
         curves=_curves(jobs),
         controls=frozenset(name for name, baseline in folder.spec.baselines.items() if baseline.control),
         published=list(folder.published()) if comparable(chosen.name, folder.spec.default_protocol) else [],

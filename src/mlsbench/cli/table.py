@@ -62,7 +62,7 @@ def table(
     stored, problems = find_records(runs / task)
     digest = read_key(key).digest if key else None
     benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
-    plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec))
+    plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec, chosen.canaries))
     records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
     for problem in problems:
         typer.echo(f"warning: {problem}", err=True)

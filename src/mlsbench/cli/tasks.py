@@ -49,7 +49,9 @@ def show(task: options.Task) -> None:
     typer.echo(f"\nSpecification: {folder.path}")
     for name, protocol in spec.protocols.items():
         mark = " (default)" if name == spec.default_protocol else ""
-        typer.echo(f"\nprotocol {name}{mark}: {protocol.title}; seeds {', '.join(map(str, protocol.seeds))}")
+        canaries = f"; {protocol.canaries} canaries" if protocol.canaries else ""
+        seeds = ", ".join(map(str, protocol.seeds))
+        typer.echo(f"\nprotocol {name}{mark}: {protocol.title}; seeds {seeds}{canaries}")
         for benchmark in protocol.benchmarks:
             values = spec.training(name, benchmark).model_dump(exclude_defaults=True)
             typer.echo(f"  {benchmark}: " + ", ".join(f"{k} {v}" for k, v in values.items()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlsbench.cli.launch import Launch
     from mlsbench.harness.plan import Job
     from mlsbench.scoring import Record, Verification
-    from mlsbench.tasks import Submission, TaskFolder
+    from mlsbench.tasks import Submission
 
 DIFFERS, INFRASTRUCTURE = 1, 4
 
@@ -46,6 +46,7 @@ def verify(
 
     Example: mlsbench verify runs/TASK/smoke/mine-agent-0123456789ab/resnet20-digits/seed-42
     """
+    from mlsbench.cli.again import launch_again, record_key, stored_submission
     from mlsbench.harness.data import load
     from mlsbench.harness.plan import FINISHED
     from mlsbench.scoring import read_run, unlike_settings
@@ -61,12 +62,14 @@ def verify(
     if stated.status not in FINISHED:
         raise UserError(f"{record}: {stated.status} says nothing about the submission, so there is nothing to verify")
     task = get_task(stated.setting.task)
-    submission = _stored_submission(folder, task)
+    submission = stored_submission(folder, task)
     if submission.sha256 != stated.entry.submission:
         fault = f"submission.py has SHA-256 {submission.sha256}, the record is of {stated.entry.submission}"
         _finish(record, stated, None, [fault], json_)
     with tempfile.TemporaryDirectory(prefix="mlsbench-verify-") as temporary:
-        launch = _launch(task, stated, _key(stated, key), sandbox, runtime, device, Path(temporary))
+        launch = launch_again(
+            task, stated, [stated.setting.seed], record_key(stated, key), sandbox, runtime, device, 1, Path(temporary)
+        )
         job = _job(launch, stated, submission)
         for line in unlike_settings(stated.setting, job.setting):
             typer.echo(f"note: {line}; bits cannot be expected to agree", err=True)
@@ -82,52 +85,6 @@ def verify(
         data = load(dataset, job.spec.datasets[dataset], job.data, job.members)
         found = compare(run, read_run(again.path.parent), data.test_labels)
     _finish(record, stated, found, found.faults, json_)
-
-
-def _stored_submission(folder: Path, task: TaskFolder) -> Submission:
-    from mlsbench.tasks import SubmissionRejected, read_submission
-
-    try:
-        return read_submission(folder / "submission.py", task)
-    except SubmissionRejected as rejected:
-        raise UserError(f"{rejected}; the file that was run must stand beside its record") from None
-
-
-def _key(record: Record, key: str) -> str:
-    """The key's option. Raises UserError unless it is the record's."""
-    from mlsbench.harness.split import PUBLIC, read_key
-
-    digest = record.setting.split_key
-    if not key:
-        if digest == read_key(PUBLIC).digest:
-            return PUBLIC
-        raise UserError(f"the record was made under the split key of SHA-256 {digest}: give its file with --key FILE")
-    if (given := read_key(key).digest) != digest:
-        raise UserError(f"--key {key} has SHA-256 {given}, the record was made under {digest}")
-    return key
-
-
-def _launch(
-    task: TaskFolder, record: Record, key: str, sandbox: str, runtime: str | None, device: str, runs: Path
-) -> Launch:
-    """A launch of the record's setting. Raises UserError if the installed task has none such."""
-    from mlsbench.cli.launch import Launch, Options
-    from mlsbench.harness.plan import variant
-
-    setting = record.setting
-    if setting.benchmark not in variant(task.spec, setting.protocol).benchmarks:
-        raise UserError(f"the installed task has no benchmark {setting.benchmark} in protocol {setting.protocol}")
-    if device == "auto" and setting.device_kind == "cpu":
-        from mlsbench.harness.device import devices
-
-        device = "cpu" if devices("auto") != ["cpu"] else "auto"
-    deterministic = bool(record.environment.get("deterministic"))
-    chosen = Options(
-        protocol=setting.protocol, benchmarks=[setting.benchmark], seeds=[setting.seed], key=key, sandbox=sandbox,
-        runtime=runtime, device=device, deterministic=deterministic, engine="local", jobs=1, runs=runs,
-        overrides=[],
-    )  # fmt: skip
-    return Launch(task, chosen)
 
 
 def _job(launch: Launch, record: Record, submission: Submission) -> Job:

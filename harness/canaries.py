@@ -1,0 +1,33 @@
+"""Canaries: examples with a wrong label, whose membership a model gives away more easily than that of honest ones."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def mislabel(
+    key: bytes, data_keys: Sequence[str], labels: NDArray[np.int64], classes: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The labels to train with, int64 [N], and which `count` examples are canaries, bool [N], under every seed.
+
+    The canaries are the examples with the lowest HMAC-SHA256(key, "canary:" + data key), data keys in hex (equal values
+    by position). A canary's label is the true one plus 1 plus v, modulo `classes`, with v = HMAC-SHA256(key,
+    "canary-label:" + data key) as a big-endian number, modulo `classes` − 1: any other class is as likely.
+    """
+
+    def value(purpose: str, data_key: str) -> bytes:
+        return hmac.digest(key, f"{purpose}:{data_key}".encode(), "sha256")
+
+    chosen = np.zeros(len(labels), np.bool_)
+    if count:  # the ranking takes a moment
+        values = [value("canary", data_key) for data_key in data_keys]
+        chosen[sorted(range(len(values)), key=values.__getitem__)[:count]] = True
+    trained = labels.copy()
+    for i in np.flatnonzero(chosen).tolist():
+        step = 1 + int.from_bytes(value("canary-label", data_keys[i]), "big") % (classes - 1)
+        trained[i] = (trained[i] + step) % classes
+    return trained, chosen
