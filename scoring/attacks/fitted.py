@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mlsbench.scoring.attacks.target import (
     BoolArray,
@@ -20,6 +21,7 @@ from mlsbench.scoring.attacks.target import (
 # Fits on models whose members are known; the answer scores another model's examples, above 0 for "member".
 Learner = Callable[[Sequence[Outputs]], Callable[[Outputs], FloatArray]]
 
+THREADS = 1  # the fits are small: more gain little, and on a busy machine they wait for each other ten times as long
 SPLIT_SEED = 1  # a constant of audit-1: everybody draws the same halves
 
 
@@ -41,8 +43,9 @@ def on_halves(learn: Learner, target: Target) -> Scores:
     model = target.model
     values = np.zeros(len(model))
     first, second = halves(model.member)
-    for known, unknown in ((first, second), (second, first)):
-        values[unknown] = learn([model.take(known)])(model.take(unknown).unknown())
+    with threadpool_limits(THREADS):
+        for known, unknown in ((first, second), (second, first)):
+            values[unknown] = learn([model.take(known)])(model.take(unknown).unknown())
     return scores(values, decides=True)
 
 
@@ -50,7 +53,8 @@ def on_references(learn: Learner, target: Target) -> Scores:
     """The target's examples are scored by what `learn` made of the references. MissingReferencesError without any."""
     if not target.references:
         raise MissingReferencesError("needs another complementary pair of seeds")
-    return scores(learn(target.references)(target.model.unknown()), decides=True)
+    with threadpool_limits(THREADS):
+        return scores(learn(target.references)(target.model.unknown()), decides=True)
 
 
 def prior(member: BoolArray) -> float:
