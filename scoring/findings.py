@@ -88,8 +88,8 @@ def _label_blind(aucs: Mapping[str, float], noise: float) -> Finding | None:
     if aware - free <= max(BLIND_ABOVE, noise) or free >= BLIND_SHARE * aware:
         return None
     text = (
-        f"confidence says next to nothing here, the label does: who knows it gets an AUC of {0.5 + aware:.2f}, who does "
-        f"not {0.5 + free:.2f}"
+        f"confidence says next to nothing here, the label does: who knows it gets an AUC of {0.5 + aware:.2f}, who "
+        f"does not {0.5 + free:.2f}"
     )
     return Finding("label-blind", text)
 
