@@ -37,7 +37,7 @@ COMMAND, TREE, JOB, BESIDE = "command", "all processes", "a job", "Ray's worker 
 # What stands in for `mlsbench`, with the same commands and another process for each job.
 SHORT = """
 import functools, sys
-import mlsbench.cli, mlsbench.cli.launch as launch, mlsbench.harness.ray_engine as ray_engine
+import mlsbench.cli, mlsbench.harness.launch as launch, mlsbench.harness.ray_engine as ray_engine
 command = [sys.executable, "-P", sys.argv.pop(1)]
 launch.LocalEngine = functools.partial(launch.LocalEngine, command=command)
 ray_engine.RayEngine = functools.partial(ray_engine.RayEngine, command=command)

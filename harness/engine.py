@@ -48,7 +48,7 @@ class Engine(ABC):
         """Run `jobs`; returned are their records, in order. `listener` is called from several threads.
 
         When interrupted, or when a job meets a mistake that its user must mend (UserError), it ends all running jobs
-        with their workers and passes the exception on; what was running leaves no record.
+        with their workers and passes the exception on; what was running leaves no record. So it does after `stop`.
         """
         done: queue.SimpleQueue[Future[Stored]] = queue.SimpleQueue()
         with ThreadPoolExecutor(self._parallel) as pool:
@@ -58,6 +58,8 @@ class Engine(ABC):
                     future.add_done_callback(done.put)
                 left = len(futures)
                 while left:
+                    if self._stopped:
+                        raise StoppedError
                     try:
                         done.get(timeout=0.5).result()  # a wait without end would not see Ctrl-C
                     except queue.Empty:
@@ -69,6 +71,10 @@ class Engine(ABC):
                 self._end_all()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def stop(self) -> None:
+        """From another thread: `run` ends all running jobs with their workers and raises StoppedError."""
+        self._stopped = True
 
     @abstractmethod
     def _attempt(self, job: Job, listener: Listener) -> str | None:

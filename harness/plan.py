@@ -247,6 +247,13 @@ def cpu_seconds(jobs: Iterable[Job]) -> float:
     return sum(job.cpu_ms for job in jobs) / 1000 * 2 / max(os.cpu_count() or 1, 1)
 
 
+def duration(seconds: float) -> str:
+    """As "40 s", "12 min" or "3.3 hours"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+
+
 def _check_pool(benchmark: str, dataset: Dataset, training: Training, chosen: Variant) -> None:
     most, members, canaries = dataset.train // 2, chosen.members, chosen.canaries
     if members is not None and members > most:

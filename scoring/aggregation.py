@@ -105,7 +105,7 @@ class EntryResult:
 
     seed_scores: by seed, the unweighted mean of the primary metric over the benchmarks, None where one has no number;
     score: their mean, only if every benchmark is complete and has its mean; rank: from 1, shared by equals, None
-    without a score.
+    without a score; over: "rollout" in a row of several rollouts of a model, where each of them stands for a seed.
     """
 
     key: EntryKey
@@ -113,6 +113,7 @@ class EntryResult:
     seed_scores: tuple[float | None, ...]
     score: Mean | None
     rank: int | None = None
+    over: Literal["seed", "rollout"] = "seed"
 
     @property
     def complete(self) -> bool:
@@ -140,13 +141,18 @@ def aggregate(records: Iterable[Record], plan: Plan) -> list[EntryResult]:
     for record in used:
         key = EntryKey(record.entry.name, record.entry.type, record.entry.submission)
         entries[key][record.setting.benchmark, record.setting.seed] = record
-    return _ranked([_entry(key, jobs, plan) for key, jobs in entries.items()], plan.primary)
+    return ranked([_entry(key, jobs, plan) for key, jobs in entries.items()], plan.primary)
 
 
 def rejected_entry(key: EntryKey, reason: str, plan: Plan) -> EntryResult:
     """The entry of a file that was no submission, so that there are no records: every planned seed is rejected."""
+    return missing_entry(key, "rejected", reason, plan)
+
+
+def missing_entry(key: EntryKey, status: str, reason: str, plan: Plan) -> EntryResult:
+    """An entry without records, every planned seed of which ended as `status`."""
     nothing: tuple[None, ...] = (None,) * len(plan.seeds)
-    troubles = tuple(Trouble(seed, "rejected", reason) for seed in plan.seeds)
+    troubles = tuple(Trouble(seed, status, reason) for seed in plan.seeds)
     values = {column.name: nothing for column in plan.columns}
     means = {column.name: None for column in plan.columns}
     results = tuple(BenchmarkResult(name, 0, len(plan.seeds), values, means, troubles) for name in plan.benchmarks)
@@ -157,7 +163,7 @@ def _entry(key: EntryKey, jobs: Mapping[tuple[str, int], Record], plan: Plan) ->
     results = tuple(_benchmark(name, [jobs.get((name, seed)) for seed in plan.seeds], plan) for name in plan.benchmarks)
     by_seed = zip(*(result.values[plan.primary.name] for result in results), strict=True)
     seed_scores = tuple(_mean_if_all(values) for values in by_seed)
-    return EntryResult(key, results, seed_scores, _over_seeds(seed_scores))
+    return EntryResult(key, results, seed_scores, over_seeds(seed_scores))
 
 
 def _benchmark(name: str, records: Sequence[Record | None], plan: Plan) -> BenchmarkResult:
@@ -174,7 +180,7 @@ def _benchmark(name: str, records: Sequence[Record | None], plan: Plan) -> Bench
         n=sum(record is not None for record in sound),
         planned=len(records),
         values=values,
-        means={metric: _over_seeds(by_seed) for metric, by_seed in values.items()},
+        means={metric: over_seeds(by_seed) for metric, by_seed in values.items()},
         troubles=tuple(troubles),
         findings=tuple(Found(r.setting.seed, *found) for r in sound if r for found in r.findings.items()),
     )
@@ -184,7 +190,8 @@ def _number(record: Record | None, name: str) -> float | None:
     return {**record.audit, **record.metrics}.get(name) if record else None
 
 
-def _over_seeds(values: Sequence[float | None]) -> Mean | None:
+def over_seeds(values: Sequence[float | None]) -> Mean | None:
+    """The mean of `values`, None if one of them is."""
     known = [value for value in values if value is not None]
     return mean_over_seeds(known, len(values)) if values and len(known) == len(values) else None
 
@@ -194,7 +201,9 @@ def _mean_if_all(values: Sequence[float | None]) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def _ranked(entries: list[EntryResult], primary: Column) -> list[EntryResult]:
+def ranked(entries: Sequence[EntryResult], primary: Column) -> list[EntryResult]:
+    """`entries` with their ranks, best first."""
+
     def place(entry: EntryResult) -> tuple[int, bool, float]:
         return entry.place_class, entry.score is None, -primary.sign * entry.score.mean if entry.score else 0.0
 
@@ -202,5 +211,5 @@ def _ranked(entries: list[EntryResult], primary: Column) -> list[EntryResult]:
         return place(entry), -sum(result.n for result in entry.benchmarks), entry.key
 
     places = [place(entry) for entry in entries]
-    ranked = sorted(entries, key=order)
-    return [replace(e, rank=1 + sum(p < place(e) for p in places)) if e.score else e for e in ranked]
+    in_order = sorted(entries, key=order)
+    return [replace(e, rank=1 + sum(p < place(e) for p in places) if e.score else None) for e in in_order]

@@ -60,7 +60,7 @@ def compare(records: Iterable[Record], a_name: str, b_name: str, plan: Plan) -> 
         for x, y in zip(a.benchmarks, b.benchmarks, strict=True)
     ]
     pairs.append(("mean", a.seed_scores, b.seed_scores))
-    return Comparison(a.key, b.key, primary, tuple(_difference(*pair) for pair in pairs))
+    return Comparison(a.key, b.key, primary, tuple(difference(*pair) for pair in pairs))
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -97,7 +97,8 @@ def _line(d: Difference, names: tuple[str, str], sign: int) -> str:
     return f"{d.difference.mean:+.3f} ± {d.difference.half_width:.3f} {count}  {clear}; detectable {d.detectable:.3f}"
 
 
-def _difference(benchmark: str, a: Sequence[float | None], b: Sequence[float | None]) -> Difference:
+def difference(benchmark: str, a: Sequence[float | None], b: Sequence[float | None]) -> Difference:
+    """The paired difference of two series, see `Difference`."""
     paired = [x - y for x, y in zip(a, b, strict=True) if x is not None and y is not None]
     mean = mean_over_seeds(paired, len(a)) if paired and len(paired) == len(a) else None
     return Difference(benchmark, len(paired), len(a), mean, detectable(paired) if mean else None)

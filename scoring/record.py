@@ -17,6 +17,7 @@ from mlsbench import UserError
 from mlsbench.scoring.text import clean
 
 RECORD_FILE = "record.json"
+ROLLOUTS = "rollouts"
 REASON_LIMIT = 500
 NAME_LIMIT = 200
 
@@ -184,9 +185,16 @@ def read_record(path: Path) -> Record:
 
 
 def find_records(root: Path) -> tuple[list[Stored], list[str]]:
-    """All records below `root` in the order of their paths, a line for each that cannot be read. Follows no links."""
-    stored, problems = [], []
-    found = [Path(folder) / RECORD_FILE for folder, _, files in os.walk(root) if RECORD_FILE in files]
+    """All records below `root` in the order of their paths, a line for each that cannot be read. Follows no links.
+
+    What lies in a folder `rollouts` below is of agents at work, and in no table.
+    """
+    stored, problems, found = [], [], []
+    for folder, below, files in os.walk(root):
+        if ROLLOUTS in below:
+            below.remove(ROLLOUTS)
+        if RECORD_FILE in files:
+            found.append(Path(folder) / RECORD_FILE)
     for path in sorted(found):
         try:
             stored.append(Stored(path, read_record(path)))

@@ -17,7 +17,8 @@ from mlsbench.scoring.text import clean
 MEAN_ROW = "mean"
 NO_NUMBER = "–"
 NOTE = "mean ± half width of its 95 % t-interval over seeds (seeds in the mean / planned)"
-_STATUS_ORDER = ("failed", "rejected", "infra_failed", "cancelled", "missing", "collapsed")
+ROLLOUT_NOTE = "; of several rollouts: over rollouts, each of which is a mean over seeds"
+STATUS_ORDER = ("failed", "rejected", "infra_failed", "cancelled", "missing", "collapsed")
 _ARROWS = {"max": "↑", "min": "↓"}
 
 
@@ -45,7 +46,8 @@ class Row:
     benchmark: "mean" in the line of the entry's score; means: a key for each metric that the line shows, None for no
     number; n: how many of the `planned` seeds are in them, both None in published lines; troubles: pairs as ("failed
     1/4", "seed 44: raised ValueError"); findings: pairs as ("inverted 4/4", "seed 42: members are less …"), the text
-    that of one seed; best: metrics in which no sound line of the benchmark is better.
+    that of one seed; best: metrics in which no sound line of the benchmark is better; over: what n counts, "seed" or
+    "rollout".
     """
 
     rank: int | None
@@ -60,6 +62,7 @@ class Row:
     findings: tuple[tuple[str, str], ...] = ()
     best: frozenset[str] = frozenset()
     sound: bool = False
+    over: str = "seed"
 
     @property
     def status(self) -> str:
@@ -89,6 +92,12 @@ class Sheet:
     groups: list[list[Row]]
     caption: str = ""
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def legend(self) -> str:
+        """What the cells mean."""
+        return NOTE + (ROLLOUT_NOTE if any(row.over == "rollout" for rows in self.groups for row in rows) else "")
 
 
 def heading(column: Column) -> str:
@@ -106,10 +115,11 @@ def cell(row: Row, column: Column) -> str:
     if column.name not in row.means:
         return ""
     mean = row.means[column.name]
+    unit = " rollouts" if row.over == "rollout" else ""
     if mean is not None:
-        return number(mean) if row.n is None else f"{number(mean)} ({mean.n}/{mean.planned})"
+        return number(mean) if row.n is None else f"{number(mean)} ({mean.n}/{mean.planned}{unit})"
     if column.primary and row.n is not None and row.planned is not None and row.n < row.planned:
-        return f"{row.n}/{row.planned}"
+        return f"{row.n}/{row.planned}{unit}"
     return NO_NUMBER
 
 
@@ -138,8 +148,8 @@ def _measured(result: EntryResult, plan: Plan) -> list[Row]:
     identity = (result.rank, *result.key)
     rows = [
         Row(
-            *identity, b.benchmark, b.means, b.n, b.planned, _troubles(b.troubles, b.planned),
-            _findings(b.findings, b.planned), sound=not b.troubles,
+            *identity, b.benchmark, b.means, b.n, b.planned, _troubles(b.troubles, b.planned, result.over),
+            _findings(b.findings, b.planned, result.over), sound=not b.troubles, over=result.over,
         )
         for b in result.benchmarks
     ]  # fmt: skip
@@ -150,41 +160,44 @@ def _measured(result: EntryResult, plan: Plan) -> list[Row]:
         *identity,
         benchmark=MEAN_ROW,
         means={plan.primary.name: result.score},
-        n=len(plan.seeds) - len(unsound),
-        planned=len(plan.seeds),
+        n=len(result.seed_scores) - len(unsound),
+        planned=len(result.seed_scores),
         troubles=tuple((status, "") for status, _ in _troubles(troubles, jobs)),
         findings=tuple((count, "") for count, _ in _findings([f for b in result.benchmarks for f in b.findings], jobs)),
         sound=not troubles,
+        over=result.over,
     )
     return [*rows, mean]
 
 
-def _troubles(troubles: Sequence[Trouble], planned: int) -> tuple[tuple[str, str], ...]:
+def _troubles(troubles: Sequence[Trouble], planned: int, over: str = "seed") -> tuple[tuple[str, str], ...]:
     pairs = []
-    for status in _STATUS_ORDER:
+    for status in STATUS_ORDER:
         seeds: dict[str, list[int]] = {}
         for trouble in troubles:
             if trouble.status == status:
                 seeds.setdefault(trouble.reason.removeprefix(f"{status}: "), []).append(trouble.seed)
         if seeds:
             count = sum(map(len, seeds.values()))
-            reasons = [f"{_seeds(which)}: {reason}" if reason else _seeds(which) for reason, which in seeds.items()]
+            reasons = [
+                f"{_seeds(which, over)}: {reason}" if reason else _seeds(which, over) for reason, which in seeds.items()
+            ]
             pairs.append((f"{status} {count}/{planned}", "; ".join(reasons)))
     return tuple(pairs)
 
 
-def _findings(findings: Sequence[Found], planned: int) -> tuple[tuple[str, str], ...]:
+def _findings(findings: Sequence[Found], planned: int, over: str = "seed") -> tuple[tuple[str, str], ...]:
     kinds: dict[str, list[Found]] = {}
     for found in findings:
         kinds.setdefault(found.kind, []).append(found)
     return tuple(
-        (f"{kind} {len(of_kind)}/{planned}", f"{_seeds([of_kind[0].seed])}: {of_kind[0].text}")
+        (f"{kind} {len(of_kind)}/{planned}", f"{_seeds([of_kind[0].seed], over)}: {of_kind[0].text}")
         for kind, of_kind in kinds.items()
     )
 
 
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+def _seeds(seeds: Sequence[int], over: str) -> str:
+    return f"{over if len(seeds) == 1 else f'{over}s'} {', '.join(map(str, seeds))}"
 
 
 def _published(rows: Sequence[Published], plan: Plan) -> list[Row]:

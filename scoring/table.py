@@ -33,17 +33,19 @@ def render(
     *,
     published: Iterable[Published] = (),
     left_out: Iterable[str] = (),
+    notes: Iterable[str] = (),
     caption: str = "",
 ) -> str | Group:
     """The table of `results`, the entries from `aggregate`: a text, or for "rich" what a rich console prints.
 
     Each entry has a line a benchmark and a line "mean" with its score. The best value of a benchmark and metric is
     marked (rich and md bold, latex textbf, csv and json a field `best`) among lines with every seed scored, if there
-    are two or more. `published` lines are shown and never marked. `left_out` are the lines of `select`; csv has no
-    place for them nor for the caption. UserError for an unknown format.
+    are two or more. `published` lines are shown and never marked. `notes` are lines about the rows, `left_out` those
+    of `select`; csv has no place for them nor for the caption. UserError for an unknown format.
     """
     if format not in _FORMATS:
         raise UserError(f"there is no table format {format!r}; use one of {', '.join(_FORMATS)}")
     groups = entry_groups(results, plan, published)
-    sheet = Sheet(plan, groups, clean(caption, 300), tuple(clean(line, 300) for line in left_out))
+    lines = [tuple(clean(line, 300) for line in some) for some in (left_out, notes)]
+    sheet = Sheet(plan, groups, clean(caption, 300), *lines)
     return _FORMATS[format](sheet)

@@ -24,7 +24,7 @@ def csv_table(sheet: Sheet) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = ["rank", "name", "type", "submission", "benchmark"]
-    writer.writerow([*head, *columns, "n", "planned", "best", "status", "reason"])
+    writer.writerow([*head, *columns, "n", "planned", "over", "best", "status", "reason"])
     for row in (row for group in sheet.groups for row in group):
         numbers: list[float | None] = []
         for metric in metrics:
@@ -32,7 +32,9 @@ def csv_table(sheet: Sheet) -> str:
             numbers += [mean.mean, mean.half_width] if mean else [None, None]
         texts = [_cell(text) for text in (row.name, row.type, row.submission, row.benchmark)]
         best = _cell(" ".join(_best(row, sheet)))
-        writer.writerow([row.rank, *texts, *numbers, row.n, row.planned, best, _cell(row.status), _cell(row.reason)])
+        writer.writerow(
+            [row.rank, *texts, *numbers, row.n, row.planned, row.over, best, _cell(row.status), _cell(row.reason)]
+        )
     return out.getvalue()
 
 
@@ -47,6 +49,7 @@ def json_table(sheet: Sheet) -> str:
             {"name": c.name, "title": c.title, "direction": c.direction, "primary": c.primary} for c in plan.columns
         ],
         "rows": [_object(row, sheet) for group in sheet.groups for row in group],
+        "notes": sheet.notes,
         "left_out": sheet.left_out,
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
@@ -70,6 +73,7 @@ def _object(row: Row, sheet: Sheet) -> dict[str, Any]:
         "metrics": {metric: _mean(mean, row) for metric, mean in row.means.items()},
         "n": row.n,
         "planned": row.planned,
+        "over": row.over,
         "best": _best(row, sheet),
         "status": row.status,
         "reason": row.reason,

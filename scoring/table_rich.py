@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from mlsbench.scoring.rows import MEAN_ROW, NOTE, Row, Sheet, cell, heading, number
+from mlsbench.scoring.rows import MEAN_ROW, Row, Sheet, cell, heading, number
 from mlsbench.scoring.text import clean
 
 _REASON_LIMIT = 200
@@ -23,8 +23,9 @@ def rich_table(sheet: Sheet) -> Group:
     parts.append(_Body(sheet))
     if not sheet.groups:
         parts.append(Text("no entries", style="dim"))
-    parts.append(Text(f"\n{NOTE}", style="dim"))
+    parts.append(Text(f"\n{sheet.legend}", style="dim"))
     parts += [_reason(row) for group in sheet.groups for row in group if row.reason]
+    parts += [Text(line) for line in sheet.notes]
     parts += [Text(line, style="yellow") for line in sheet.left_out]
     return Group(*parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mlsbench.scoring.rows import NOTE, Row, Sheet, cell, heading
+from mlsbench.scoring.rows import Row, Sheet, cell, heading
 from mlsbench.scoring.text import clean
 
 _REASON_LIMIT = 120
@@ -24,8 +24,8 @@ def markdown_table(sheet: Sheet) -> str:
         cells = [(escape_markdown(cell(row, column)), column.name in row.best) for column in columns]
         status = escape_markdown(clean(row.status_and_reason, _REASON_LIMIT))
         lines.append(markdown_line([*texts, *(f"**{text}**" if best else text for text, best in cells), status]))
-    notes = [f"- {escape_markdown(line)}" for line in sheet.left_out]
-    return "\n".join([*lines, "", escape_markdown(f"Cells: {NOTE}."), *([""] if notes else []), *notes]) + "\n"
+    notes = [f"- {escape_markdown(line)}" for line in (*sheet.notes, *sheet.left_out)]
+    return "\n".join([*lines, "", escape_markdown(f"Cells: {sheet.legend}."), *([""] if notes else []), *notes]) + "\n"
 
 
 def latex_table(sheet: Sheet) -> str:
@@ -44,7 +44,7 @@ def latex_table(sheet: Sheet) -> str:
                 _latex_line([*texts, *(rf"\textbf{{{text}}}" if best else text for text, best in cells), status])
             )
     lines += [r"\bottomrule", r"\end{tabular}"]
-    sentences = [sheet.caption, f"Cells: {NOTE}", *sheet.left_out]
+    sentences = [sheet.caption, f"Cells: {sheet.legend}", *sheet.notes, *sheet.left_out]
     caption = " ".join(f"{_escape_latex(text.rstrip('.'))}." for text in sentences if text)
     return "\n".join([*lines, rf"\caption{{{caption}}}", r"\end{table}"]) + "\n"
 

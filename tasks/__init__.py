@@ -19,9 +19,17 @@ from mlsbench.tasks.spec import (
     Training,
     Validity,
 )
-from mlsbench.tasks.submission import Submission, SubmissionRejected, author_lines, read_submission
+from mlsbench.tasks.submission import (
+    MAX_BYTES,
+    Submission,
+    SubmissionRejected,
+    author_lines,
+    parse_submission,
+    read_submission,
+)
 
 __all__ = [
+    "MAX_BYTES",
     "Array",
     "Baseline",
     "Benchmark",
@@ -45,6 +53,7 @@ __all__ = [
     "list_tasks",
     "load_task",
     "open_task",
+    "parse_submission",
     "read_submission",
     "spec_schema",
 ]

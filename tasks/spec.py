@@ -140,6 +140,7 @@ class Benchmark(Model):
     cpu_ms: Positive = Field(description="milliseconds to train on one image on two CPU cores, for estimates")
     gpu_mib: Count = Field(description="MiB of a GPU that a job takes, CUDA's own part included, to pack jobs onto it")
     training: TrainingChange = TrainingChange()
+    hidden: bool = Field(False, description="an agent that is graded neither sees it nor hears of it; it counts")
 
 
 class Protocol(Model):

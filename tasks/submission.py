@@ -58,13 +58,19 @@ def read_submission(path: Path, task: TaskFolder) -> Submission:
     template's text around it. It must parse, define the contract's class with its methods and import nothing but the
     contract's modules. Raises SubmissionRejected.
     """
-    contract = task.spec.contract
     try:
-        data = _read_once(path, contract.file)
-        text, shift = _whole(_decode(data), task.template(), contract)
-        _check_code(text, shift, contract)
+        return parse_submission(_read_once(path, task.spec.contract.file), task)
     except SubmissionRejected as rejection:
         raise SubmissionRejected(rejection.reason, path) from None
+
+
+def parse_submission(data: bytes, task: TaskFolder) -> Submission:
+    """The submission whose file holds `data`, see `read_submission`. Raises SubmissionRejected."""
+    contract = task.spec.contract
+    if len(data) > MAX_BYTES:
+        raise SubmissionRejected(f"larger than {MAX_BYTES} bytes")
+    text, shift = _whole(_decode(data), task.template(), contract)
+    _check_code(text, shift, contract)
     return Submission(text, hashlib.sha256(data).hexdigest(), data, shift)
 
 
@@ -96,8 +102,6 @@ def _read_once(path: Path, name: str) -> bytes:
     finally:
         for descriptor in opened:
             os.close(descriptor)
-    if len(data) > MAX_BYTES:
-        raise SubmissionRejected(f"larger than {MAX_BYTES} bytes")
     return data
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mlsbench.cli.forecast import Forecast, duration
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.cli.forecast import Forecast
+from mlsbench.harness.plan import Job, Machine, duration, plan, variant
 from mlsbench.harness.split import read_key
 from mlsbench.scoring import Entry
 from mlsbench.tasks import get_task, read_submission

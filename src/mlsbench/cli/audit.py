@@ -64,8 +64,8 @@ def audit(
     from rich.console import Console
 
     from mlsbench.cli.auditing import Auditor, NothingToAuditError
-    from mlsbench.cli.launch import chosen_of
     from mlsbench.harness.device import devices
+    from mlsbench.harness.launch import chosen_of
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
     from mlsbench.scoring.audit_rich import rich_audit

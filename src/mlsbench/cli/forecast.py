@@ -70,13 +70,6 @@ class Forecast:
         return max([total / self._most, *on])
 
 
-def duration(seconds: float) -> str:
-    """As "40 s", "12 min" or "3.3 hours"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
-
-
 def _identity(job: Job) -> str:
     # Not its folder, which another job may have taken before this one starts.
     return f"{job.entry.model_dump_json()} {job.setting.job_key(job.entry.submission)}"

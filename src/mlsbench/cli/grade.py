@@ -49,9 +49,10 @@ def grade(
     from rich.console import Console
 
     from mlsbench.cli.grade_report import grades, write_report
-    from mlsbench.cli.launch import Launch, Options, exit_code
+    from mlsbench.cli.launch import Launch, exit_code
     from mlsbench.cli.run import run_jobs
     from mlsbench.cli.submission_list import read_list
+    from mlsbench.harness.launch import Options
 
     listed = read_list(submission)
     _make_folder(output_dir)

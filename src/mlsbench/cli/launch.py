@@ -1,139 +1,36 @@
-"""From a command's options to finished jobs: resolve, plan, run, and what the exit code says."""
+"""A command's launch: notes and progress on standard error, captions, exit codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
-from mlsbench import UserError
-from mlsbench.cli.forecast import duration
 from mlsbench.cli.progress import JobProgress
-from mlsbench.harness.device import named, room
-from mlsbench.harness.engine import Engine
-from mlsbench.harness.local import LocalEngine
-from mlsbench.harness.packing import Room, pack
-from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, Variant, cpu_seconds, plan, require_data, variant
-from mlsbench.harness.session import choose_sandbox
-from mlsbench.harness.split import PUBLIC, SplitKey, read_key
-from mlsbench.scoring import Column, Entry, Plan, Stored
-from mlsbench.scoring.record import RECORD_FILE
-from mlsbench.tasks import Submission, Task, TaskFolder
+from mlsbench.harness import launch
+from mlsbench.harness.plan import Job
+from mlsbench.harness.split import PUBLIC, read_key
+from mlsbench.scoring import Stored
+from mlsbench.tasks import TaskFolder
 
 INFRASTRUCTURE = 4
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of `run` and `baselines` as they were given."""
+class Launch(launch.Launch):
+    """A launch that says on standard error what it does."""
 
-    protocol: str | None
-    benchmarks: Sequence[str]
-    seeds: Sequence[int]
-    key: str
-    sandbox: str
-    runtime: str | None
-    device: str
-    deterministic: bool
-    engine: str
-    jobs: int
-    runs: Path
-    overrides: Sequence[str]
-
-
-class Launch:
-    """Options resolved against a task and this machine. Raises UserError for what does not fit."""
-
-    def __init__(self, task: TaskFolder, options: Options) -> None:
-        self.task, self.runs = task, options.runs
-        self.variant: Variant = variant(task.spec, options.protocol, options.overrides)
-        self.benchmarks = chosen_of("benchmark", options.benchmarks, self.variant.benchmarks)
-        if any(seed < 0 for seed in options.seeds):
-            raise UserError("--seed: give a whole number, 0 or more")
-        self.seeds = tuple(dict.fromkeys(options.seeds)) or self.variant.seeds
-        self.key: SplitKey = read_key(options.key)
-        self._device = options.device
-        if options.device not in ("auto", "cuda", "cpu"):
-            raise UserError(f"--device {options.device}: choose auto, cuda or cpu")
-        self._on_ray, self._jobs = options.engine == "ray", options.jobs
-        rooms = _cluster_rooms(options.device) if self._on_ray else [room(options.device)]
-        self._devices = named(options.device, rooms[0])
-        kind = self._devices[0].partition(":")[0]
-        self._packing = pack(rooms, {b: task.spec.benchmarks[b].gpu_mib for b in self.benchmarks}, options.jobs)
-        precision = self.variant.precision
-        sandbox = choose_sandbox(options.sandbox, options.runtime)
-        if sandbox.note:
-            typer.echo(f"note: {sandbox.note}", err=True)
-        self._machine = Machine(
-            sandbox=sandbox.name,
-            device_kind=kind,
-            precision=("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision,
-            threads=self._packing.threads,
-            shares=self._packing.shares,
-            deterministic=options.deterministic,
-            torch=sandbox.torch,
-            runtime=options.runtime,
-        )
-
-    def plan(self, entries: Iterable[tuple[Entry, Submission]]) -> list[Job]:
-        """The jobs of all entries. UserError if data are missing or the CPU would take longer than anybody can mean."""
-        jobs = [
-            job
-            for entry, submission in entries
-            for job in plan(
-                self.task,
-                submission,
-                entry,
-                self.variant,
-                self._machine,
-                self.key,
-                self.runs,
-                self.benchmarks,
-                self.seeds,
-            )
-        ]
-        waiting = [job for job in jobs if not job.finished()]
-        if self._device == "auto" and self._devices == ["cpu"]:
-            seconds = cpu_seconds(waiting)
-            if seconds > LONG_SECONDS:
-                raise UserError(
-                    f"there is no GPU here, and protocol {self.variant.name} would take about {duration(seconds)} on "
-                    f"this CPU. Try --protocol smoke, fewer --benchmark and --seed, or --override epochs=N "
-                    f"--override members=M; --device cpu goes on regardless."
-                )
-        if not self._on_ray:  # whose nodes have data of their own
-            require_data(waiting)  # after the estimate: nobody shall download data for what cannot be
-        return jobs
+    def __init__(self, task: TaskFolder, options: launch.Options) -> None:
+        super().__init__(task, options)
+        if self.note:
+            typer.echo(f"note: {self.note}", err=True)
 
     def run(self, jobs: Sequence[Job]) -> list[Stored]:
         """Run those of `jobs` that are not finished; the records of all of them, in their order."""
-        finished = [job.finished() for job in jobs]
-        waiting = [job for job, record in zip(jobs, finished, strict=True) if record is None]
+        waiting = [job for job in jobs if not job.finished()]
         if len(waiting) < len(jobs):
             typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
         with JobProgress(waiting) as progress:
-            try:
-                ran = iter(self._engine().run(waiting, progress))
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                where = error.filename or self.runs
-                raise UserError(f"{where}: {error.strerror}; --runs must name a folder with room to write") from error
-        pairs = zip(jobs, finished, strict=True)
-        return [Stored(job.folder / RECORD_FILE, record) if record else next(ran) for job, record in pairs]
-
-    def _engine(self) -> Engine:
-        if not self._on_ray:
-            return LocalEngine(self._devices, self._packing.parallel)
-        from mlsbench.harness.ray_engine import RayEngine
-
-        return RayEngine(self._jobs)
-
-    def table_plan(self) -> Plan:
-        """What this command's table is about: its benchmarks and seeds."""
-        return Plan(self.benchmarks, self.seeds, columns(self.task.spec, self.variant.canaries))
+            return self.run_with(jobs, progress)
 
     def caption(self) -> str:
         """A line that says under which protocol and key the table's numbers were made."""
@@ -147,13 +44,6 @@ def table_caption(task: str, protocol: str, split_key: str | None, seeds: Sequen
     return f"{task}, protocol {protocol}{key}, seeds {', '.join(map(str, seeds))}"
 
 
-def columns(spec: Task, canaries: int = 0) -> tuple[Column, ...]:
-    """The metrics of `spec` as columns of a table, what the audit makes of the last of them, and that of canaries."""
-    metrics = [Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics]
-    exposed = (Column("canary_auc", "canary auc", "min", audit=True),) if canaries else ()
-    return (*metrics, Column("audited_score", "audited score", "max", audit=True), *exposed)
-
-
 def exit_code(stored: Iterable[Stored]) -> int:
     """0 if every job is scored; 4 if one failed for our reasons, else 3 if one was rejected, else 1."""
     statuses = {s.record.status for s in stored}
@@ -161,17 +51,3 @@ def exit_code(stored: Iterable[Stored]) -> int:
         if ended in statuses:
             return code
     return 1 if statuses - {"scored"} else 0
-
-
-def chosen_of(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `known` that are asked for, all if none is. UserError, naming the option `what`, for any other."""
-    for name in asked:
-        if name not in known:
-            raise UserError(f"--{what} {name}: this protocol has {', '.join(known)}")
-    return tuple(name for name in known if name in asked) or known
-
-
-def _cluster_rooms(choice: str) -> list[Room]:
-    from mlsbench.harness.cluster import rooms
-
-    return rooms(choice)

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from mlsbench.cli.forecast import Forecast, duration
+from mlsbench.cli.forecast import Forecast
 from mlsbench.harness.engine import Event
-from mlsbench.harness.plan import Job
+from mlsbench.harness.plan import Job, duration
 
 TRAINED = ("scored", "collapsed")
 

@@ -62,7 +62,8 @@ def run(
 
     Example: mlsbench run security-membership-inference-defense --submission my_loss.py --protocol smoke
     """
-    from mlsbench.cli.launch import Launch, Options
+    from mlsbench.cli.launch import Launch
+    from mlsbench.harness.launch import Options
     from mlsbench.tasks import get_task, read_submission
 
     folder = get_task(task)
@@ -100,8 +101,9 @@ def baselines(
 
     Example: mlsbench baselines security-membership-inference-defense --protocol smoke --only erm --only relaxloss
     """
-    from mlsbench.cli.launch import Launch, Options
+    from mlsbench.cli.launch import Launch
     from mlsbench.cli.reproduction import ReportFile
+    from mlsbench.harness.launch import Options
     from mlsbench.tasks import baseline_path, get_task, read_submission
 
     folder = get_task(task)

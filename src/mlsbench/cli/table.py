@@ -50,11 +50,13 @@ def table(
     """
     from rich.console import Console
 
-    from mlsbench.cli.launch import chosen_of, columns, table_caption
+    from mlsbench.cli.launch import table_caption
+    from mlsbench.harness.launch import chosen_of, columns
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
     from mlsbench.scoring import Plan, aggregate, comparison_lines, find_records, render, select
     from mlsbench.scoring import compare as compare_entries
+    from mlsbench.scoring.rollouts import find_rollouts, in_table, rollout_lines, with_rollouts
     from mlsbench.tasks import get_task
 
     folder = get_task(task)
@@ -79,7 +81,15 @@ def table(
         typer.echo(f"there are no records in {runs / task}: --runs names another folder", err=True)
     rows = list(folder.published()) if published else []
     caption = table_caption(task, chosen.name, records[0].setting.split_key if records else None, plan.seeds)
-    text = render(aggregate(records, plan), plan, format_.value, published=rows, left_out=left_out, caption=caption)
+    rollouts, unread = find_rollouts(runs, task, chosen.name)
+    rollouts, others = in_table(rollouts, records)
+    results = aggregate(records, plan)
+    text = render(
+        with_rollouts(results, rollouts, plan), plan, format_.value, published=rows, left_out=[*left_out, *others],
+        notes=rollout_lines(results, rollouts, plan), caption=caption,
+    )  # fmt: skip
+    for problem in unread:
+        typer.echo(f"warning: {problem}", err=True)
     if isinstance(text, str):
         typer.echo(text, nl=not text.endswith("\n"))
     else:
