@@ -13,11 +13,26 @@ from mlsbench.agents.inspect_scorer import privacy_score
 from mlsbench.agents.rollout import Grading
 from mlsbench.agents.workbench import Budget
 from mlsbench.harness.launch import Options
-from mlsbench.tasks import get_task, list_tasks
+from mlsbench.tasks import TaskFolder, get_task, list_tasks
 
-__all__ = ["TASKS", "privacy_score", "rollout"]
+__all__ = ["TASKS", "graded_task", "privacy_score", "rollout"]
 
 Several = str | int | list[str] | list[int] | None
+
+
+def graded_task(folder: TaskFolder, options: Options, budget: Budget) -> Task:
+    """The task for Inspect whose samples are rollouts. Raises UserError if its jobs cannot run here."""
+    grading = Grading(folder, options, budget)
+    name = grading.launch.variant.name
+    return Task(
+        dataset=[Sample(id=folder.spec.id, input=grading.prompt())],
+        solver=rollout(grading),
+        scorer=privacy_score(folder.spec.id, name, str(options.runs)),
+        token_limit=budget.tokens,
+        cost_limit=budget.cost,
+        turn_limit=budget.replies,
+        metadata={"protocol": name, "seeds": list(grading.launch.seeds)},
+    )
 
 
 def _graded(task_id: str) -> Callable[..., Task]:
@@ -46,17 +61,7 @@ def _graded(task_id: str) -> Callable[..., Task]:
             runs=Path(runs).absolute(), overrides=_list(override),
         )  # fmt: skip
         budget = Budget(actions=actions, tests=tests, minutes=minutes, tokens=tokens, cost=cost)
-        grading = Grading(get_task(task_id), options, budget)
-        name = grading.launch.variant.name
-        return Task(
-            dataset=[Sample(id=task_id, input=grading.prompt())],
-            solver=rollout(grading),
-            scorer=privacy_score(task_id, name, str(options.runs)),
-            token_limit=tokens,
-            cost_limit=cost,
-            turn_limit=budget.replies,
-            metadata={"protocol": name, "seeds": list(grading.launch.seeds)},
-        )
+        return graded_task(get_task(task_id), options, budget)
 
     return graded
 

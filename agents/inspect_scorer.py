@@ -20,8 +20,8 @@ from mlsbench.tasks import get_task
 def privacy_score(task: str, protocol: str, runs: str) -> Scorer:
     """The primary metric of what was submitted, its mean over benchmarks and seeds of the protocol.
 
-    A rollout that has just ended is graded first, which trains. One from a log is read from its records. Without a result
-    there is no score, and what failed for our own reasons is an error.
+    A rollout that has just ended is graded first, which trains. One from a log is read from its records. Without a
+    result there is no score, and what failed for our own reasons is an error.
     """
 
     async def score(state: TaskState, target: Target) -> Score:

@@ -44,7 +44,7 @@ def prompt(
         f"`{spec.contract.file}`, and test it. There is no shell, and there are no other files.",
         task.instruction().strip(),
         f"# This work\n\n{conditions(task, chosen, seeds, public)}",
-        f"## Tools\n\n{(HERE / 'tools.md').read_text().strip()}",
+        f"## Tools\n\n{tools.strip()}",
         f"## Budget\n\n{_budget(budget)}",
         f"## The file\n\n```\n{Workbench(task, budget).view()}\n```",
         f"## Baselines\n\n{baselines(task, chosen, seeds, runs)}",
@@ -109,7 +109,8 @@ def _budget(budget: Budget) -> str:
 
 def _measured(task: TaskFolder, chosen: Variant, seeds: Sequence[int], runs: Path) -> list[list[str]]:
     spec = task.spec
-    plan = Plan(chosen.benchmarks, tuple(seeds), columns(spec))
+    metrics = {metric.name for metric in spec.metrics}
+    plan = Plan(chosen.benchmarks, tuple(seeds), tuple(c for c in columns(spec) if c.name in metrics))
     stored, _ = find_records(runs / spec.id / chosen.name)
     known = [s.record for s in stored if s.record.entry.type == "baseline" and s.record.entry.name in spec.baselines]
     records, _ = select(known, chosen.name, task=spec.id, plan=plan)

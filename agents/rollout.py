@@ -43,6 +43,8 @@ class Grading:
     """
 
     def __init__(self, task: TaskFolder, options: Options, budget: Budget) -> None:
+        if options.sandbox == "inprocess":
+            raise UserError("--sandbox inprocess is for debugging: what a model wrote runs in a sandbox only")
         self.task, self.options, self.budget = task, options, budget
         self.launch = Launch(task, options)
         self.shown = shown_variant(task, self.launch.variant, self.launch.benchmarks)

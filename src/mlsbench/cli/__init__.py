@@ -9,7 +9,7 @@ from io import TextIOWrapper
 import typer
 
 from mlsbench import MachineError, UserError, __version__
-from mlsbench.cli import audit, clean, data, doctor, grade, image, report, run, table, tasks, verify
+from mlsbench.cli import agent, audit, clean, data, doctor, grade, image, report, run, table, tasks, verify
 
 app = typer.Typer(
     help="Grade training losses, and the agents that write them, on privacy against membership inference.\n\n"
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (tasks, run, grade, table, audit, report, verify, doctor, clean):
+for module in (tasks, run, grade, agent, table, audit, report, verify, doctor, clean):
     module.add(app)
 app.add_typer(data.app, name="data")
 app.add_typer(image.app, name="image")

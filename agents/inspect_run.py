@@ -1,0 +1,40 @@
+"""Rollouts of one model, one after another, by Inspect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inspect_ai import eval as run
+from inspect_ai.model import Model
+
+from mlsbench import UserError
+from mlsbench.agents.inspect_registry import TASKS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The log, how many rollouts have a score, and how many broke down for reasons that are not the model's."""
+
+    log: str
+    scored: int
+    broken: int
+
+
+def evaluate(
+    task: str, model: str | Model, rollouts: int, log_dir: Path | None, prices: Path | None, **options: Any
+) -> Outcome:
+    """Run and grade `rollouts` of `model`; `options` are the parameters of the task. Raises UserError."""
+    (log,) = run(
+        TASKS[task](**options), model=model, epochs=rollouts, log_dir=str(log_dir) if log_dir else None,
+        model_cost_config=str(prices) if prices else None, continue_on_fail=True,
+        max_samples=1,  # side by side they would wait for each other's trainings, and their time would run out
+    )  # fmt: skip
+    if log.error:
+        raise UserError(f"Inspect could not run: {log.error.message}")
+    samples = log.samples or []
+    sound = [sample for sample in samples if not sample.error and sample.scores]
+    scores = [score for sample in sound for score in (sample.scores or {}).values()]
+    scored = sum(score.as_float() == score.as_float() for score in scores)  # not a number: no result
+    return Outcome(log.location, scored, rollouts - len(sound))
