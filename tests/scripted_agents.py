@@ -57,11 +57,9 @@ def evaluated(
 ) -> EvalLog:  # fmt: skip
     """The log of rollouts in which the model takes `steps`, one after another; records go to `folder`/runs."""
     model = get_model(NAME, custom_outputs=replies(*steps, tokens=tokens_each), memoize=False)
-    prices = options.pop("model_cost_config", None)
-    asked = {**SMALL, "runs": str(folder / "runs"), **options}
     (log,) = run(
-        task or TASKS[TASK](**asked), model=model, epochs=rollouts, max_samples=1, continue_on_fail=True, display="none",
-        log_dir=str(folder / "logs"), model_cost_config=prices,
+        task or TASKS[TASK](**{**SMALL, "runs": str(folder / "runs"), **options}), model=model, epochs=rollouts,
+        max_samples=1, continue_on_fail=True, display="none", log_dir=str(folder / "logs"),
     )  # fmt: skip
     return log
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("inspect_ai")
 
 from inspect_ai.log import EvalLog
+from inspect_ai.model import ModelCost, ModelInfo, set_model_info
 from scripted_agents import (
     NAME,
     PLAIN,
@@ -141,14 +142,20 @@ def test_when_tokens_run_out_the_latest_valid_test_is_submitted(tmp_path: Path) 
 
 
 def test_when_the_cost_is_reached_the_latest_valid_test_is_submitted(tmp_path: Path) -> None:
-    from inspect_ai.model import ModelCost
-
-    prices = {NAME: ModelCost(input=1000, output=1000, input_cache_write=0, input_cache_read=0)}
+    cost = ModelCost(input=1000, output=1000, input_cache_write=0, input_cache_read=0)
+    set_model_info(NAME, ModelInfo(cost=cost))
     steps = [TEST, ("view", {}), ("view", {}), SUBMIT]
-    evaluated(tmp_path, steps, tokens_each=1000, cost=2.5, model_cost_config=prices)
+    evaluated(tmp_path, steps, tokens_each=1000, cost=2.5)
     rollout = rollout_of(tmp_path)
     assert (rollout.ended, rollout.submitted_test) == ("cost", 1)
     assert rollout.cost == pytest.approx(3)
+
+
+def test_when_time_runs_out_in_a_test_its_jobs_are_ended_and_it_does_not_count(tmp_path: Path) -> None:
+    log = evaluated(tmp_path, [edit(PLAIN + "  # stay"), TEST, SUBMIT], minutes=0.5)
+    rollout = rollout_of(tmp_path)
+    assert (rollout.ended, rollout.tests, rollout.agent) == ("time", 0, None)
+    assert sample_of(log).error is None
 
 
 def test_free_checks_do_not_go_on_for_ever(tmp_path: Path) -> None:
