@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TASK := security-membership-inference-defense
 
-.PHONY: demo test test-ray test-browser test-docker image lint clean
+.PHONY: demo test test-ray test-agents test-browser test-docker image lint clean
 
 # Installs the project with everything that it needs (torch among it, several GB) into $(VENV), once.
 $(VENV)/ready: pyproject.toml
@@ -14,7 +14,7 @@ $(VENV)/ready: pyproject.toml
 demo: $(VENV)/ready  ## set up, train three small models with one baseline, print the table
 	$(BIN)/mlsbench baselines $(TASK) --protocol smoke --only erm --seed 42
 
-test: $(VENV)/ready  ## set up and run all tests but those of Ray, Docker and a browser
+test: $(VENV)/ready  ## set up and run all tests but those of Ray, agents, Docker and a browser
 	$(BIN)/python -m pytest
 
 test-ray: $(VENV)/ready  ## run the tests that run Ray clusters on this machine
@@ -22,6 +22,9 @@ test-ray: $(VENV)/ready  ## run the tests that run Ray clusters on this machine
 
 test-browser: $(VENV)/ready  ## open the report in a headless Chromium, which must be installed
 	$(BIN)/python -m pytest -m browser
+
+test-agents: $(VENV)/ready  ## run the tests that train for scripted agents
+	$(BIN)/python -m pytest -m 'agents and not browser'
 
 image: $(VENV)/ready  ## build the image of the Docker sandbox, perhaps with BASE=image and NETWORK=name
 	$(BIN)/mlsbench image build $(if $(BASE),--base $(BASE)) $(if $(NETWORK),--network $(NETWORK))

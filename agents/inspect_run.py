@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from inspect_ai import eval as run
+from inspect_ai._util.error import PrerequisiteError  # what Inspect raises for a user's mistake, and not public
 from inspect_ai.model import Model
+from rich.text import Text
 
-from mlsbench import UserError
+from mlsbench import MachineError, UserError
 from mlsbench.agents.inspect_registry import TASKS
 
 
@@ -25,14 +27,20 @@ class Outcome:
 def evaluate(
     task: str, model: str | Model, rollouts: int, log_dir: Path | None, prices: Path | None, **options: Any
 ) -> Outcome:
-    """Run and grade `rollouts` of `model`; `options` are the parameters of the task. Raises UserError."""
-    (log,) = run(
-        TASKS[task](**options), model=model, epochs=rollouts, log_dir=str(log_dir) if log_dir else None,
-        model_cost_config=str(prices) if prices else None, continue_on_fail=True,
-        max_samples=1,  # side by side they would wait for each other's trainings, and their time would run out
-    )  # fmt: skip
+    """Run and grade `rollouts` of `model`; `options` are the parameters of the task. Raises UserError for what they
+    ask, MachineError, or KeyboardInterrupt."""
+    try:
+        (log,) = run(
+            TASKS[task](**options), model=model, epochs=rollouts, log_dir=str(log_dir) if log_dir else None,
+            model_cost_config=str(prices) if prices else None, continue_on_fail=True,
+            max_samples=1,  # side by side they would wait for each other's trainings, and their time would run out
+        )  # fmt: skip
+    except (PrerequisiteError, ValueError) as error:  # no such provider, no key for it, no price of it
+        raise UserError(f"{model}: {Text.from_markup(str(error)).plain}") from None
+    if log.status == "cancelled":
+        raise KeyboardInterrupt
     if log.error:
-        raise UserError(f"Inspect could not run: {log.error.message}")
+        raise MachineError(f"Inspect broke down: {log.error.message}; its log is {log.location}")
     samples = log.samples or []
     sound = [sample for sample in samples if not sample.error and sample.scores]
     scores = [score for sample in sound for score in (sample.scores or {}).values()]

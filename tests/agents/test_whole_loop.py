@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def mlsbench(*arguments: str, folder: Path, **environment: str) -> subprocess.Co
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     """A model that improves its loss over two tests and submits the second, under a secret key."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "key").write_bytes(os.urandom(32))
@@ -63,7 +62,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
             "agent", TASK, "--model", MODEL, *SMALL, "--key", "key", "--sandbox", "process", "--device", "cpu",
             "--log-dir", "logs", folder=folder, LOCAL_BASE_URL=url, LOCAL_API_KEY="none", INSPECT_DISPLAY="plain",
         )  # fmt: skip
-    yield Graded(folder, done, requests)
+    return Graded(folder, done, requests)
 
 
 def test_the_command_ends_well_with_both_rows_and_their_difference(graded: Graded) -> None:
@@ -120,8 +119,8 @@ def test_without_its_records_a_log_cannot_be_scored_again(graded: Graded, tmp_pa
     done = subprocess.run(
         [
             INSPECT, "score", graded.log, "--scorer", "mlsbench/privacy_score", "-S", f"task={TASK}", "-S",
-            "protocol=smoke", "-S", f"runs={tmp_path}", "--action", "append", "--output-file", "again.eval", "--display",
-            "plain",
+            "protocol=smoke", "-S", f"runs={tmp_path}", "--action", "append", "--output-file", "again.eval",
+            "--display", "plain",
         ],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip

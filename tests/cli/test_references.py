@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlsbench.cli.launch import Launch, Options
+from mlsbench.cli.launch import Launch
+from mlsbench.harness.launch import Options
 from mlsbench.cli.references import reference_seeds
 from mlsbench.harness.data import load
 from mlsbench.harness.split import membership

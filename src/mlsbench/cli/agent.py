@@ -10,6 +10,7 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.cli import options
+from mlsbench.cli.run import INTERRUPTED
 
 NO_RESULT, INFRASTRUCTURE = 1, 4
 
@@ -60,11 +61,15 @@ def agent(
 
     if key == "public":
         typer.echo("note: graded under the public split key; --key FILE makes results that others can trust", err=True)
-    outcome = evaluate(
-        task, model, rollouts, log_dir, prices, protocol=protocol, benchmark=benchmark, seed=seed, key=key,
-        sandbox=sandbox, runtime=runtime, device=device, jobs=jobs, runs=str(runs), override=override, actions=actions,
-        tests=tests, minutes=minutes, tokens=tokens, cost=cost,
-    )  # fmt: skip
+    try:
+        outcome = evaluate(
+            task, model, rollouts, log_dir, prices, protocol=protocol, benchmark=benchmark, seed=seed, key=key,
+            sandbox=sandbox, runtime=runtime, device=device, jobs=jobs, runs=str(runs), override=override, actions=actions,
+            tests=tests, minutes=minutes, tokens=tokens, cost=cost,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo("interrupted: rollouts that had ended are kept; the command begins anew", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     table(task, protocol, Format.rich, benchmark=benchmark, seed=seed, key=key, runs=runs, override=override)
     typer.echo(f"log: {outcome.log}", err=True)
     raise typer.Exit(INFRASTRUCTURE if outcome.broken else 0 if outcome.scored == rollouts else NO_RESULT)

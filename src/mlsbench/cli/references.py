@@ -9,7 +9,7 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.cli.again import launch_again, record_key, stored_submission
-from mlsbench.cli.forecast import duration
+from mlsbench.harness.plan import duration
 from mlsbench.cli.launch import Launch
 from mlsbench.cli.run import run_jobs
 from mlsbench.harness.plan import Job, cpu_seconds

@@ -48,8 +48,9 @@ def report(
     Example: mlsbench report security-membership-inference-defense --protocol smoke -o report.html
     """
     from mlsbench.cli.auditing import Auditor
-    from mlsbench.cli.launch import chosen_of, columns, table_caption
+    from mlsbench.cli.launch import table_caption
     from mlsbench.cli.reproduction import comparable
+    from mlsbench.harness.launch import chosen_of, columns
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
     from mlsbench.scoring import Plan, aggregate, find_records, select, write_whole
