@@ -23,15 +23,14 @@ Several = str | int | list[str] | list[int] | None
 def graded_task(folder: TaskFolder, options: Options, budget: Budget) -> Task:
     """The task for Inspect whose samples are rollouts. Raises UserError if its jobs cannot run here."""
     grading = Grading(folder, options, budget)
-    name = grading.launch.variant.name
+    made = {"task": folder.spec.id, "protocol": grading.launch.variant.name, "runs": str(options.runs)}
     return Task(
-        dataset=[Sample(id=folder.spec.id, input=grading.prompt())],
+        dataset=[Sample(id=folder.spec.id, input=grading.prompt(), metadata=made)],
         solver=rollout(grading),
-        scorer=privacy_score(folder.spec.id, name, str(options.runs)),
+        scorer=privacy_score(),
         token_limit=budget.tokens,
         cost_limit=budget.cost,
         turn_limit=budget.replies,
-        metadata={"protocol": name, "seeds": list(grading.launch.seeds)},
     )
 
 

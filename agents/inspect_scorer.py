@@ -17,8 +17,10 @@ from mlsbench.tasks import get_task
 
 
 @scorer(metrics=[mean(), stderr()])
-def privacy_score(task: str, protocol: str, runs: str) -> Scorer:
+def privacy_score(runs: str | None = None) -> Scorer:
     """The primary metric of what was submitted, its mean over benchmarks and seeds of the protocol.
+
+    runs: where the records are, if they are no longer where they were made.
 
     A rollout that has just ended is graded first, which trains. One from a log is read from its records. Without a
     result there is no score, and what failed for our own reasons is an error.
@@ -29,8 +31,9 @@ def privacy_score(task: str, protocol: str, runs: str) -> Scorer:
         if live:
             live.close(Spent(live.seconds, state.token_usage, _cost(state), _log()))
             await in_thread(live.grade, live.engine())
-        ended = read_rollout(rollout_folder(Path(runs), task, protocol, state.uuid))
-        return _score(ended, results(Path(runs), get_task(task), ended))
+        where, made = Path(runs or state.metadata["runs"]), state.metadata
+        ended = read_rollout(rollout_folder(where, made["task"], made["protocol"], state.uuid))
+        return _score(ended, results(where, get_task(ended.task), ended))
 
     return score
 

@@ -21,6 +21,7 @@ from scripted_agents import PLAIN, TASK, TEST, edit, smoothing
 pytestmark = pytest.mark.agents
 
 INSPECT = Path(sys.executable).with_name("inspect")
+AGAIN = (INSPECT, "score", "--scorer", "mlsbench/privacy_score", "--display", "plain")
 MODEL = "openai-api/local/scripted"
 SMALL = (
     "--protocol", "smoke", "--benchmark", "resnet20-digits", "--seed", "42", "--override", "epochs=4", "--override",
@@ -104,7 +105,7 @@ def test_neither_key_is_in_the_log(graded: Graded) -> None:
 def test_scoring_the_log_again_reads_records_and_trains_nothing(graded: Graded) -> None:
     before = {path: path.stat().st_mtime_ns for path in graded.folder.rglob("runs/**/*") if path.is_file()}
     done = subprocess.run(
-        [INSPECT, "score", graded.log, "--action", "overwrite", "--output-file", "again.eval", "--display", "plain"],
+        [*AGAIN, graded.log, "--action", "overwrite", "--output-file", "again.eval"],
         cwd=graded.folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -117,11 +118,7 @@ def test_scoring_the_log_again_reads_records_and_trains_nothing(graded: Graded) 
 
 def test_without_its_records_a_log_cannot_be_scored_again(graded: Graded, tmp_path: Path) -> None:
     done = subprocess.run(
-        [
-            INSPECT, "score", graded.log, "--scorer", "mlsbench/privacy_score", "-S", f"task={TASK}", "-S",
-            "protocol=smoke", "-S", f"runs={tmp_path}", "--action", "append", "--output-file", "again.eval",
-            "--display", "plain",
-        ],
+        [*AGAIN, graded.log, "-S", f"runs={tmp_path}", "--action", "append", "--output-file", "again.eval"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0

@@ -20,6 +20,7 @@ from mlsbench.tasks import get_task
 TASK = "security-membership-inference-defense"
 FOLDER = get_task(TASK)
 COMMANDS = [("list",), ("show",), ("schema",), ("validate",), ("run",), ("baselines",), ("grade",), ("table",),
+            ("agent",), ("workspace",),
             ("audit",), ("report",), ("verify",), ("doctor",), ("data",), ("data", "prepare"), ("data", "status"),
             ("image",), ("image", "build"), ("image", "check"), ("clean",)]  # fmt: skip
 

@@ -64,8 +64,8 @@ def agent(
     try:
         outcome = evaluate(
             task, model, rollouts, log_dir, prices, protocol=protocol, benchmark=benchmark, seed=seed, key=key,
-            sandbox=sandbox, runtime=runtime, device=device, jobs=jobs, runs=str(runs), override=override, actions=actions,
-            tests=tests, minutes=minutes, tokens=tokens, cost=cost,
+            sandbox=sandbox, runtime=runtime, device=device, jobs=jobs, runs=str(runs), override=override,
+            actions=actions, tests=tests, minutes=minutes, tokens=tokens, cost=cost,
         )  # fmt: skip
     except KeyboardInterrupt:
         typer.echo("interrupted: rollouts that had ended are kept; the command begins anew", err=True)
