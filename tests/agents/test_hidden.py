@@ -23,7 +23,7 @@ HIDDEN, SHOWN = "mobilenetv2-digits", "resnet20-digits"
 
 @pytest.mark.agents
 @pytest.mark.usefixtures("no_training")
-def test_a_whole_transcript_holds_no_trace_of_a_hidden_benchmark(tmp_path: Path, hiding: TaskFolder) -> None:
+def test_a_whole_transcript_holds_no_trace_of_it(tmp_path: Path, hiding: TaskFolder) -> None:
     options = Options(
         protocol="smoke", benchmarks=[SHOWN, HIDDEN], seeds=[42], key="public", sandbox="process", runtime=None,
         device="cpu", deterministic=False, engine="local", jobs=0, runs=tmp_path / "runs",
@@ -39,7 +39,8 @@ def test_a_whole_transcript_holds_no_trace_of_a_hidden_benchmark(tmp_path: Path,
         *(event.model_dump_json() for event in events), *sample.attachments.values(), str(sample.input),
     ]  # fmt: skip
     assert any(SHOWN in text for text in seen)
-    for trace in (HIDDEN, "mobilenet", "hidden"):
+    assert any("the mean over 1 benchmarks" in text for text in seen)
+    for trace in (HIDDEN, "hidden"):  # its model stands in other benchmarks, too
         assert not [text for text in seen if trace in text.lower()]
     tests = next((tmp_path / "runs").glob("*/*/rollouts/*/tests"))
     assert not list(tests.rglob(f"*{HIDDEN}*"))
