@@ -30,7 +30,7 @@ from mlsbench.scoring.aggregation import EntryResult
 from mlsbench.scoring.rollouts import Rollout, find_rollouts, rollout_lines, with_rollouts
 from mlsbench.tasks import get_task
 
-pytestmark = [pytest.mark.agents, pytest.mark.usefixtures("no_training")]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(600), pytest.mark.usefixtures("no_training")]
 
 
 def rows(folder: Path) -> dict[str, EntryResult]:

@@ -85,6 +85,7 @@ def test_baselines_have_their_code_and_their_measured_results_with_the_primary_m
 
 def test_results_of_other_entries_are_not_told(tmp_path: Path) -> None:
     measured(tmp_path, "a rival", "agent", 0.999)
+    measured(tmp_path, "erm", "agent", 0.999)
     text = told(tmp_path)
     assert "rival" not in text
     assert "0.999" not in text

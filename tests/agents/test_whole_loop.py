@@ -18,7 +18,7 @@ from inspect_ai.log import read_eval_log
 from openai_server import serving
 from scripted_agents import PLAIN, TASK, TEST, edit, smoothing
 
-pytestmark = pytest.mark.agents
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(900)]  # a busy machine has let it take five minutes
 
 INSPECT = Path(sys.executable).with_name("inspect")
 AGAIN = (INSPECT, "score", "--scorer", "mlsbench/privacy_score", "--display", "plain")
@@ -126,13 +126,15 @@ def test_without_its_records_a_log_cannot_be_scored_again(graded: Graded, tmp_pa
 
 
 def test_inspect_finds_the_task_by_its_entry_point(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            INSPECT, "eval", "mlsbench/security_membership_inference_defense", "--model", "mockllm/model", "--display",
-            "plain", "-T", "protocol=smoke", "-T", "actions=1", "-T", "sandbox=process", "-T", "device=cpu",
-        ],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    with serving([("submit", {"n": 1})], []) as url:
+        done = subprocess.run(
+            [
+                INSPECT, "eval", "mlsbench/security_membership_inference_defense", "--model", MODEL, "--display",
+                "plain", "-T", "protocol=smoke", "-T", "actions=1", "-T", "sandbox=process", "-T", "device=cpu",
+            ],
+            cwd=tmp_path, env=os.environ | {"LOCAL_BASE_URL": url, "LOCAL_API_KEY": "none"}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (log,) = (tmp_path / "logs").glob("*.eval")
     samples = read_eval_log(str(log)).samples or []
