@@ -21,7 +21,7 @@ import mlsbench
 from mlsbench.sandbox.image import context, package_files, pins, source_digest
 
 CHECKOUT = Path(__file__).parents[2]
-FOLDERS = {"tasks", "scoring", "sandbox", "baselines", "harness"}
+FOLDERS = {"tasks", "scoring", "sandbox", "baselines", "harness", "agents"}
 
 
 def members(archive: bytes) -> dict[str, tarfile.TarInfo]:
