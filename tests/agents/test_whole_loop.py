@@ -21,7 +21,8 @@ from scripted_agents import PLAIN, TASK, TEST, edit, smoothing
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(900)]  # a busy machine has let it take five minutes
 
 INSPECT = Path(sys.executable).with_name("inspect")
-AGAIN = (INSPECT, "score", "--scorer", "mlsbench/privacy_score", "--display", "plain")
+# The log names a model whose provider would want its key; scoring asks no model.
+AGAIN = (INSPECT, "score", "--scorer", "mlsbench/privacy_score", "--model", "mockllm/model", "--display", "plain")
 MODEL = "openai-api/local/scripted"
 SMALL = (
     "--protocol", "smoke", "--benchmark", "resnet20-digits", "--seed", "42", "--override", "epochs=4", "--override",
