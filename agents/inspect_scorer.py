@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inspect_ai.model import get_model_info
-from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
+from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState
 
 from mlsbench.agents.inspect_agent import LIVE, in_thread
@@ -16,7 +16,7 @@ from mlsbench.scoring.rollouts import Rollout, read_rollout, rollout_folder
 from mlsbench.tasks import get_task
 
 
-@scorer(metrics=[mean(), stderr()])
+@scorer(metrics=[mean()])
 def privacy_score(runs: str | None = None) -> Scorer:
     """The primary metric of what was submitted, its mean over benchmarks and seeds of the protocol.
 
