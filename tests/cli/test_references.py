@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from mlsbench.cli.launch import Launch
-from mlsbench.harness.launch import Options
 from mlsbench.cli.references import reference_seeds
 from mlsbench.harness.data import load
+from mlsbench.harness.launch import Options
 from mlsbench.harness.split import membership
 from mlsbench.scoring import Entry, Record, read_record, write_record
 from mlsbench.tasks import get_task, read_submission

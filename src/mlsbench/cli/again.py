@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mlsbench import UserError
 from mlsbench.cli.launch import Launch
-from mlsbench.harness.launch import Options
 from mlsbench.harness.device import devices
+from mlsbench.harness.launch import Options
 from mlsbench.harness.plan import variant
 from mlsbench.harness.split import PUBLIC, read_key
 from mlsbench.scoring import Record

@@ -9,10 +9,9 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.cli.again import launch_again, record_key, stored_submission
-from mlsbench.harness.plan import duration
 from mlsbench.cli.launch import Launch
 from mlsbench.cli.run import run_jobs
-from mlsbench.harness.plan import Job, cpu_seconds
+from mlsbench.harness.plan import Job, cpu_seconds, duration
 from mlsbench.scoring import Stored, unlike_settings
 from mlsbench.tasks import TaskFolder
 
