@@ -28,6 +28,7 @@ DOCKERFILE = "Dockerfile.gpu"
 BUILD = "mlsbench image build"
 LINKED = ("tasks", "scoring", "sandbox", "baselines", "harness", "agents")  # at the top of a checkout, beside src
 TASK_DATA = (".toml", ".md", ".py", ".csv")
+DATA = ("agents/*.md", "scoring/report/*.css", "scoring/report/*.html", "scoring/report/*.js")
 LAST_LINES = 20
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of what a step writes to standard error
 CHECK_SECONDS = 120  # torch is several GB and may come from a cold disk
@@ -66,12 +67,12 @@ def image_name() -> str:
 def package_files(package: Path | None = None) -> dict[str, bytes]:
     """Names, relative to the package's folder, and contents of the files that an installation holds, sorted by name.
 
-    These are the modules, the data of tasks, what agents are told, the type marker and the Dockerfile, whether the
+    These are the modules, the data of tasks, agents and reports, the type marker and the Dockerfile, whether the
     package lies in a checkout, in site-packages or in the image; nothing that Python or an editor leaves between them.
     """
     root = package or package_root() / "mlsbench"
     found = {*_modules(root), root / "py.typed", root / DOCKERFILE}
-    found.update((root / "agents").glob("*.md"))
+    found.update(path for pattern in DATA for path in root.glob(pattern))
     found.update(p for p in (root / "tasks").glob("*/*") if p.suffix in TASK_DATA and p.is_file())
     return {name: path.read_bytes() for name, path in sorted((p.relative_to(root).as_posix(), p) for p in found)}
 

@@ -49,8 +49,9 @@ def test_it_holds_the_instruction_and_the_numbered_file(tmp_path: Path) -> None:
 
 
 def test_it_says_what_really_runs(tmp_path: Path) -> None:
-    text = told(tmp_path, "smoke", TASK, "epochs=3", "members=64")
-    assert "The protocol that runs is `smoke+epochs=3+members=64`" in text
+    text = told(tmp_path, "smoke", TASK, "epochs=3", "members=64", "canaries=8")
+    assert "The protocol that runs is `smoke+canaries=8+epochs=3+members=64`" in text
+    assert "8 examples of each pool have a wrong label" in text
     assert "- `vgg16bn-digits`: 3 epochs, learning rate 0.01, batch 32" in text
     assert "the first 128 examples" in text
 
