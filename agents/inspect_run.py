@@ -30,15 +30,16 @@ def evaluate(
     """Run and grade `rollouts` of `model`; `options` are the parameters of the task. Raises UserError for what they
     ask, MachineError, or KeyboardInterrupt."""
     try:
-        (log,) = run(
+        logs = run(
             TASKS[task](**options), model=model, epochs=rollouts, log_dir=str(log_dir) if log_dir else None,
             model_cost_config=str(prices) if prices else None, continue_on_fail=True,
             max_samples=1,  # side by side they would wait for each other's trainings, and their time would run out
         )  # fmt: skip
     except (PrerequisiteError, ValueError) as error:  # no such provider, no key for it, no price of it
         raise UserError(f"{model}: {Text.from_markup(str(error)).plain}") from None
-    if log.status == "cancelled":
+    if not logs or logs[0].status == "cancelled":
         raise KeyboardInterrupt
+    (log,) = logs
     if log.error:
         raise MachineError(f"Inspect broke down: {log.error.message}; its log is {log.location}")
     samples = log.samples or []
