@@ -9,6 +9,7 @@ import sys
 from mlsbench import UserError
 from mlsbench.harness.packing import Room
 
+CHOICES = ("auto", "cuda", "cpu")
 # Without one of these device files there is no CUDA or ROCm device, and no need to wait for torch.
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 # A GPU that lets nobody in at the moment does not say how much is free.
@@ -25,13 +26,15 @@ for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 
 def devices(choice: str) -> list[str]:
     """The devices that `--device` names: ["cpu"], or all CUDA devices as "cuda:0" and so on.
 
-    "auto" means CUDA if there is any. Raises UserError if "cuda" is asked for and there is none.
+    "auto" means CUDA if there is any. Raises UserError if "cuda" is asked for and there is none, or for another word.
     """
     return named(choice, room(choice))
 
 
 def named(choice: str, found: Room) -> list[str]:
     """`devices` of a machine whose room is known."""
+    if choice not in CHOICES:
+        raise UserError(f"--device {choice}: choose auto, cuda or cpu")
     if choice == "cuda" and not found.gpus:
         raise UserError("torch sees no CUDA device: `mlsbench doctor` tells more; --device cpu runs without one")
     return [f"cuda:{i}" for i in range(len(found.gpus))] or ["cpu"]

@@ -26,8 +26,8 @@ NOTE = (
 
 def rich_audit(audit: Audit) -> Group:
     """What a rich console prints of `audit`."""
-    name = Text.assemble((clean(audit.entry.name, 50), "bold cyan"), f", {audit.benchmark}, {audit.protocol}, seeds ")
-    name.append(", ".join(str(seed.seed) for seed in audit.seeds))
+    name = Text.assemble((clean(audit.entry.name, 50), "bold cyan"), f", {audit.benchmark}, {audit.protocol}, ")
+    name.append(("seed " if len(audit.seeds) == 1 else "seeds ") + ", ".join(str(seed.seed) for seed in audit.seeds))
     if audit.references_only:
         name.append(f"; references only: {', '.join(map(str, audit.references_only))}")
     parts: list[RenderableType] = [name, _summary(audit), *_findings(audit), Text(), _attacks(audit), Text(NOTE, "dim")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -73,8 +74,33 @@ def test_nothing_to_audit_is_exit_status_1(audit: Call, write: Callable[..., Pat
 
 def test_an_unknown_entry_is_a_mistake(audit: Call, write: Callable[..., Path]) -> None:
     write(42)
+    write(42, "other")
     status, _, errors = audit("nobody")
-    assert (status, "no entry 'nobody'" in errors) == (2, True)
+    assert (status, "no entry 'nobody'; there is mine, other" in errors) == (2, True)
+
+
+def test_only_the_seeds_that_were_asked_for_are_given_as_reasons(audit: Call, write: Callable[..., Path]) -> None:
+    write(42, status="collapsed")
+    write(43)
+    for seed, reason in ((42, "seed 42: collapsed, not scored"), (99, "seed 99 is not kept")):
+        status, _, errors = audit("mine", "--seed", seed)
+        assert status == 1
+        assert errors.splitlines()[-1].endswith(f"nothing to audit: {reason}")
+
+
+@pytest.mark.parametrize("blocked", ["--export", "audit.json"])
+def test_what_cannot_be_written_is_named(audit: Call, write: Callable[..., Path], tmp_path: Path, blocked: str) -> None:
+    folder = write(42).parent.parent
+    path = folder / "audit.json" if blocked == "audit.json" else tmp_path / "file"
+    path.mkdir() if blocked == "audit.json" else path.write_text("")
+    status, _, errors = audit("mine", *(["--export", path] if blocked == "--export" else []))
+    assert status == 2
+    assert re.search(rf"^error: mine, {BENCHMARK}: cannot write {re.escape(str(path))}", errors, re.MULTILINE)
+
+
+def test_one_seed_is_no_seeds(audit: Call, write: Callable[..., Path]) -> None:
+    write(42)
+    assert audit("mine")[1].splitlines()[0].endswith(f"{PROTOCOL}, seed 42")
 
 
 def test_records_of_other_data_are_refused(audit: Call, write: Callable[..., Path]) -> None:

@@ -37,6 +37,12 @@ def test_cuda_without_a_driver_is_refused_and_the_way_out_named() -> None:
         devices("cuda")
 
 
+@pytest.mark.parametrize("choice", ["gpu", "cuda:1", "CPU", ""])
+def test_another_word_is_refused_and_the_choices_named(choice: str) -> None:
+    with pytest.raises(UserError, match=f"--device {choice}: choose auto, cuda or cpu"):
+        devices(choice)
+
+
 @pytest.mark.usefixtures("_driver_alone")
 def test_auto_with_a_driver_but_no_device_that_torch_sees_is_the_cpu() -> None:
     assert devices("auto") == ["cpu"]

@@ -115,7 +115,8 @@ def _find(
     found = _of_entry(jobs, entry)
     said = [*(f"warning: {problem}" for problem in problems), *left_out]
     if not found:
-        fault = f"no entry {entry!r}" if entry and jobs else f"there are no records of {protocol} in {runs}"
+        names = ", ".join(sorted({one.record.entry.name for one in jobs}))
+        fault = f"no entry {entry!r}; there is {names}" if names else f"there are no records of {protocol} in {runs}"
         raise UserError("\n".join([fault, *said]))
     return found, said
 

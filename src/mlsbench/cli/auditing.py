@@ -55,17 +55,25 @@ class Auditor:
         kept, missing = _kept(jobs, data)
         audited = kept.keys() & (self._seeds or self._variant.seeds) or (set() if self._seeds else kept.keys())
         if not audited:
-            why = "; ".join(missing.values()) or f"seed {', '.join(map(str, self._seeds))} is not kept"
-            raise NothingToAuditError(f"{label}: nothing to audit: {why}")
+            raise NothingToAuditError(f"{label}: nothing to audit: {self._why(missing)}")
         for one in jobs:
             if (seed := one.record.setting.seed) in audited:
                 kept[seed] = replace(kept[seed], white_box=self._white_box(one, data, kept[seed].model))
         done = audit_entry(kept, missing, audited)
-        write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
-        typer.echo(f"{label}: {folder / AUDIT_FILE}", err=True)
-        if export is not None:
-            export_scores(export / folder.parent.name / folder.name, kept, data.test_labels)
+        try:
+            write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
+            typer.echo(f"{label}: {folder / AUDIT_FILE}", err=True)
+            if export is not None:
+                export_scores(export / folder.parent.name / folder.name, kept, data.test_labels)
+        except OSError as error:
+            named = error.filename2 or error.filename or folder  # of a rename the second is the file that is meant
+            raise UserError(f"{label}: cannot write {named}: {error.strerror or error}") from None
         return done
+
+    def _why(self, missing: Mapping[str, str]) -> str:
+        """Why none of the seeds that were asked for is kept, or none at all."""
+        asked = [f"seed {seed}" for seed in self._seeds if f"seed {seed}" in missing] if self._seeds else missing
+        return "; ".join(missing[seed] for seed in asked) or f"seed {', '.join(map(str, self._seeds))} is not kept"
 
     def _prepared(self, benchmark: str) -> Prepared:
         name = self._spec.benchmarks[benchmark].dataset
