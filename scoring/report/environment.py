@@ -30,11 +30,15 @@ def _facts(records: Iterable[Record]) -> list[tuple[str, list[str]]]:
     known = list(records)
     found = [(_TITLES.get(f, f.replace("_", " ")), [str(getattr(r.setting, f)) for r in known]) for f in _SETTINGS]
     names = sorted({name for record in known for name in record.environment})
-    found += [(name, [str(r.environment.get(name, "–")) for r in known]) for name in names]
+    found += [(name, [_text(r.environment.get(name)) for r in known]) for name in names]
     if known:
         ends = sorted(record.created for record in known)
         found.append(("ended, UTC", [f"{ends[0]:%Y-%m-%d %H:%M} to {ends[-1]:%Y-%m-%d %H:%M}"]))
     return [(clean(title, 60), values) for title, values in found]
+
+
+def _text(value: object) -> str:
+    return "–" if value is None else str(value)
 
 
 def _counted(values: list[str]) -> list[str]:
