@@ -74,7 +74,7 @@ def _record(
     return Record(
         job_key=setting.job_key(entry.submission), entry=entry, setting=setting, reason=reason, metrics=metrics,
         audit={"audited_score": 0.6 + seed / 1000}, findings=found,
-        status="failed" if reason else "scored", environment={"python": "3.11", "device": "cpu"},
+        status="failed" if reason else "scored", environment={"python": "3.11", "device": "cpu", "runtime": None},
         created=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
 
