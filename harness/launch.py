@@ -63,8 +63,6 @@ class Launch:
         self.seeds = tuple(dict.fromkeys(options.seeds)) or self.variant.seeds
         self.key: SplitKey = read_key(options.key)
         self._device = options.device
-        if options.device not in ("auto", "cuda", "cpu"):
-            raise UserError(f"--device {options.device}: choose auto, cuda or cpu")
         self._on_ray, self._jobs = options.engine == "ray", options.jobs
         rooms = _cluster_rooms(options.device) if self._on_ray else [room(options.device)]
         self._devices = named(options.device, rooms[0])

@@ -53,6 +53,19 @@ def breakable(name: str) -> Html:
     return join([first, *(part for piece in rest for part in ("_", Html("<wbr>"), piece))])
 
 
+_WORDS = (
+    ("test acc", "accuracy on the test set"),
+    ("mia auc", "how well the largest probability tells members, on which the model was trained, from non-members; 0.5 "
+                "is guessing"),
+    ("privacy gap", "mean of that probability over members minus that over non-members"),
+    ("privacy score", "test acc − max(mia auc − 0.5, 0), which ranks the entries"),
+    ("audited score", "test acc minus the largest folded advantage of audit-1, a fixed panel of twelve attacks"),
+    ("folded advantage", "max(AUC, 1 − AUC) − 0.5: what an attacker has who may flip the sign"),
+    ("ε ≥", "training was not (ε, 10⁻⁵)-differentially private with a smaller ε, at 95 % confidence"),
+    ("finding", "a written rule says why mia auc is a bad witness for this entry"),
+)  # fmt: skip
+
+
 def results_section(contents: Contents) -> Html:
     """The results table: the lines and numbers of `mlsbench table --published`."""
     columns = contents.plan.columns
@@ -74,7 +87,9 @@ def results_section(contents: Contents) -> Html:
                   tag("span", id="shown", role="status"), class_="filters")  # fmt: skip
     lines = [note(clean(line, 300)) for line in contents.left_out]
     empty = [] if rows else [note("no entries")]
-    return section("results", "Results", filters, scroller("Results table", table), *empty, *lines)
+    terms = [part for term, meaning in _WORDS for part in (tag("dt", term), tag("dd", meaning))]
+    words = tag("details", tag("summary", "What the terms mean"), tag("dl", *terms), id="words")
+    return section("results", "Results", filters, scroller("Results table", table), *empty, *lines, words)
 
 
 def _head(title: str, direction: str, class_: str | None = None) -> Html:

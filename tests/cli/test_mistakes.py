@@ -40,7 +40,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ((*RUN, "--protocol", "smoke", "--benchmark", "resnet20-cifar10"), "this protocol has resnet20-digits,"),
         ((*TINY, "--seed", "-1"), "--seed: give a whole number, 0 or more"),
         ((*TINY, "--override", "epochs"), "--override epochs=: give a whole number"),
-        ((*TINY, "--override", "lr=1"), "legal keys are epochs, batch, members and precision"),
+        ((*TINY, "--override", "lr=1"), "legal keys are epochs, batch, members, canaries and precision"),
         ((*TINY, "--override", "members=800"), "resnet20-digits has room for 718"),
         ((*TINY, "--key", "nowhere"), "key file 'nowhere' cannot be opened"),
         ((*TINY, "--key", "."), "key file '.' is not a regular file"),
