@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from kept_jobs import BENCHMARK, PROTOCOL, TASK, write_job
 
-from mlsbench.scoring import read_record
+from mlsbench.cli.report import _kept_audit
+from mlsbench.scoring import Stored, read_record
 
 Call = Callable[..., tuple[int, str, str]]
 Write = Callable[..., Path]
@@ -142,26 +143,19 @@ DOCUMENTS: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
-@pytest.fixture
-def report(command: Call, tmp_path: Path) -> Callable[[], tuple[int, str]]:
-    def run() -> tuple[int, str]:
-        status, _, errors = command("report", "-o", tmp_path / "page.html")
-        return status, errors
-
-    return run
-
-
-def test_audits_of_something_else_are_made_anew(report: Callable[[], tuple[int, str]], write: Write) -> None:
-    path = write(42).parent.parent / "audit.json"
-    report()
-    true = path.read_text()
-    assert "audit.json" not in report()[1]
+def test_an_audit_of_something_else_is_not_taken(command: Call, write: Write) -> None:
+    record = write(42)
+    path, jobs = record.parent.parent / "audit.json", [Stored(record, read_record(record))]
+    command("audit")
+    document = path.read_text()
+    assert _kept_audit(jobs) is not None
     for name, change in DOCUMENTS.items():
-        document = json.loads(true)
-        change(document)
-        path.write_text(json.dumps(document))
-        status, told = report()
-        assert (status, "audit.json" in told, path.read_text() == true) == (0, True, True), name
+        changed = json.loads(document)
+        change(changed)
+        path.write_text(json.dumps(changed))
+        assert _kept_audit(jobs) is None, name
+    pipe(path)
+    assert _kept_audit(jobs) is None
 
 
 def test_no_name_of_a_folder_reaches_the_terminal_as_it_is(command: Call, write: Write) -> None:
