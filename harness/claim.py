@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from mlsbench import UserError
 from mlsbench.harness.plan import Job
@@ -31,8 +32,10 @@ def claimed(job: Job) -> Iterator[Job]:
     """
     key = job.setting.job_key(job.entry.submission)
     for folder in (job.folder, job.folder.with_name(f"seed-{job.setting.seed}-{key[:8]}")):
+        if linked := [part for part in (folder, *folder.parents[:3]) if part.is_symlink()]:
+            raise UserError(f"{linked[0]} is a symbolic link, and nothing is written through one; move it away")
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "a+") as lock:
+        with _open_lock(folder / ".lock") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -53,6 +56,13 @@ def claimed(job: Job) -> Iterator[Job]:
                 _remove_half_written(folder)
             return
     raise UserError(f"another process is running {job.label} of this entry in {job.folder}; wait for it or end it")
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """The lock file, made if missing. UserError if a link, a pipe or a device stands in its place."""
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise UserError(f"{path} is no regular file; move it away")
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "a+")
 
 
 def remove_unfinished(runs: Path) -> int:

@@ -77,9 +77,9 @@ def run(job: Job, report: Report, started: float, delegate: Backend | None = Non
 
 def free_name(path: Path) -> Path:
     """`path`, after what stood there was moved to a numbered name: an earlier attempt's log stays."""
-    if path.exists():
+    if os.path.lexists(path):  # a link that leads nowhere, too: nothing is written through it
         number = 1
-        while (kept := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
+        while os.path.lexists(kept := path.with_name(f"{path.stem}.{number}{path.suffix}")):
             number += 1
         path.rename(kept)
     return path

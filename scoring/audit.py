@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlsbench.scoring.attacks import (
     AUDIT_1,
@@ -28,7 +28,7 @@ from mlsbench.scoring.exposure import exposure
 from mlsbench.scoring.findings import findings, ties
 from mlsbench.scoring.membership import confidence
 from mlsbench.scoring.panel import NAME, audit_1
-from mlsbench.scoring.record import Digest, Entry, Model, Record
+from mlsbench.scoring.record import Digest, Entry, Model, Number, Record, Seed
 from mlsbench.scoring.roc import (
     BoolArray,
     FloatArray,
@@ -46,16 +46,20 @@ from mlsbench.scoring.roc import (
 PanelName = Literal["audit-1", "paper", "references", "white-box"]
 
 AUDIT_FILE = "audit.json"
+AUDIT_BYTES = 1 << 24  # a hundred seeds
 RATES = (0.01, 0.001)
-BINS = 24
+BINS, KINDS = 24, ("members", "non-members")
+
+
+Rate = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bounds(Model):
     """A number and its 95 % interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
 
 
 class AttackResult(Model):
@@ -66,14 +70,14 @@ class AttackResult(Model):
     fitted: str
     scored: int
     auc: Bounds
-    folded_auc: float
-    advantage: float
-    held_out_advantage: float
-    decided_advantage: float | None
+    folded_auc: Number
+    advantage: Number
+    held_out_advantage: Number
+    decided_advantage: Number | None
     tpr_at_1_percent_fpr: Bounds | None
     tpr_at_01_percent_fpr: Bounds | None
-    epsilon_at_least: float
-    tprs: tuple[float, ...] = Field((), description="at the false-positive rates `fprs` of the document")
+    epsilon_at_least: Number
+    tprs: tuple[Rate, ...] = Field((), description="at the false-positive rates `fprs` of the document")
     note: str = ""
 
 
@@ -97,21 +101,21 @@ class Canaries(Model):
 class SeedAudit(Model):
     """Everything about the model of one seed."""
 
-    seed: int
+    seed: Seed
     job_key: Digest
     record: Digest
     references: tuple[int, ...]
-    test_acc: float
-    member_acc: float
-    non_member_acc: float
-    generalization_gap: float
-    audited_score: float
-    largest_advantage: float
+    test_acc: Number
+    member_acc: Number
+    non_member_acc: Number
+    generalization_gap: Number
+    audited_score: Number
+    largest_advantage: Number
     strongest: str
-    chance_mean: float
-    chance_high: float
-    ties_float64: float
-    ties_float32: float
+    chance_mean: Number
+    chance_high: Number
+    ties_float64: Number
+    ties_float32: Number
     confidence_histogram: dict[str, tuple[int, ...]]
     attacks: tuple[AttackResult, ...]
     not_run: dict[str, str]
@@ -122,11 +126,11 @@ class SeedAudit(Model):
 class Exposed(Model):
     """Risk beyond the average, see `scoring.exposure`."""
 
-    examples: tuple[tuple[int, float], ...]
+    examples: tuple[tuple[int, Number], ...]
     worst_examples: int
-    worst_examples_auc: float | None
+    worst_examples_auc: Number | None
     worst_class: int | None
-    worst_class_auc: float | None
+    worst_class_auc: Number | None
 
 
 class Audit(Model):
@@ -143,7 +147,23 @@ class Audit(Model):
     references_only: dict[int, Digest] = Field({}, description="the records of kept seeds that are not attacked")
     left_out: dict[str, str]
     exposure: Exposed | None
-    fprs: tuple[float, ...] = Field((), description="where each attack's ROC curve is given; () in older documents")
+    fprs: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (), description="where each attack's ROC curve is given; () in older documents"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.seeds or len({one.seed for one in self.seeds}) < len(self.seeds):
+            raise ValueError("one part for each of at least one seed")
+        for one in self.seeds:
+            if any(len(result.tprs) != len(self.fprs) for result in one.attacks):
+                raise ValueError("a rate for each of fprs")
+            shown = one.confidence_histogram
+            if sorted(shown) != sorted(KINDS) or any(
+                len(n) != BINS or min(n) < 0 or not any(n) for n in shown.values()
+            ):
+                raise ValueError(f"a histogram has {BINS} counts of members and of non-members")
+        return self
 
     @property
     def audited_score(self) -> float:
@@ -284,5 +304,5 @@ def _histogram(values: np.ndarray[Any, Any], model: Outputs) -> dict[str, tuple[
     """Counts of the largest probability in 24 equal bins from 0 to 1."""
     return {
         name: tuple(int(n) for n in np.histogram(values[model.member == kind], bins=BINS, range=(0, 1))[0])
-        for name, kind in (("members", True), ("non-members", False))
+        for name, kind in zip(KINDS, (True, False), strict=True)
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def exposure(models: Mapping[int, Outputs]) -> Exposure | None:
         others = [p for p in range(len(pairs)) if p != judged]
         worst = np.argsort(-effects[others].mean(axis=0), kind="stable")[:count]
         seen = [models[seed] for other in others for seed in pairs[other]]
-        label = int(np.nanargmax(np.nanmean([_by_class(model) for model in seen], axis=0)))
+        label = int(_mean_by_class([_by_class(model) for model in seen]).argmax())
         chosen.append(label)
         for seed in pair:
             examples.append(_auc(models[seed], worst))
@@ -65,6 +65,13 @@ def _effect(even: Outputs, odd: Outputs) -> NDArray[np.float64]:
 def _by_class(model: Outputs) -> NDArray[np.float64]:
     found = [_auc(model, np.flatnonzero(model.labels == label)) for label in range(model.logits.shape[1])]
     return np.array([np.nan if auc is None else auc for auc in found])
+
+
+def _mean_by_class(aucs: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The mean over models of each class's AUC, without those that are NaN; −1 if there is no other."""
+    known = np.isfinite(aucs)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, aucs, 0).sum(axis=0) / np.maximum(count, 1), -1.0)
 
 
 def _auc(model: Outputs, index: NDArray[np.intp]) -> float | None:

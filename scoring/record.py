@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ RECORD_FILE = "record.json"
 ROLLOUTS = "rollouts"
 REASON_LIMIT = 500
 NAME_LIMIT = 200
+MOST_BYTES = 1 << 20  # of a record; a job's are some 4 KB
 
 Status = Literal["scored", "collapsed", "failed", "rejected", "infra_failed", "cancelled"]
 EntryType = Literal["baseline", "vanilla", "agent"]
@@ -44,6 +47,10 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(\+[a-z_]+=[A-Za-z0-9._-]+)*$", max_length=200)]
 Word = Annotated[str, _line(100)]
 Reason = Annotated[str, AfterValidator(lambda text: clean(text, REASON_LIMIT))]
+# Bounds that no job comes near, so that no sum of a hostile file's numbers overflows and no page of it is endless.
+Number = Annotated[float, Field(ge=-1e9, le=1e9)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+Few = Field(max_length=100)
 Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 
 
@@ -72,7 +79,7 @@ class Setting(Model):
     frozen: Digest = Field(description="digest of the code that decides numbers")
     benchmark: Name
     protocol: ProtocolName = Field(description="a protocol of the task; overrides follow it as +key=value")
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     split_key: Digest = Field(description="SHA-256 of the split key")
     sandbox: Word
     device_kind: Word
@@ -107,15 +114,19 @@ class Record(Model):
     setting: Setting
     status: Status
     reason: Reason = Field("", description=f"why it is not scored; one line, cut at {REASON_LIMIT} characters")
-    metrics: dict[str, float | None] = Field(description="null: not measurable")
-    audit: dict[str, float | None] = Field({}, description="numbers of audit-1; empty if no classifier came out")
-    findings: dict[Word, Reason] = Field({}, description="why mia_auc is a bad witness here, by the kind of finding")
+    metrics: Annotated[dict[Word, Number | None], Few] = Field(description="null: not measurable")
+    audit: Annotated[dict[Word, Number | None], Few] = Field(
+        {}, description="numbers of audit-1; empty if no classifier came out"
+    )
+    findings: Annotated[dict[Word, Reason], Few] = Field(
+        {}, description="why mia_auc is a bad witness here, by the kind of finding"
+    )
     attempts: Annotated[int, Field(ge=1)] = 1
-    training: dict[str, float | int | str | None] = Field(
+    training: Annotated[dict[Word, float | int | str | None], Few] = Field(
         {}, description="epochs done, share of zero gradients and the like"
     )
-    timing: dict[str, float] = Field({}, description="seconds")
-    environment: dict[str, str | int | float | None] = {}
+    timing: Annotated[dict[Word, float], Few] = Field({}, description="seconds")
+    environment: Annotated[dict[Word, str | int | float | None], Few] = {}
     created: Moment = Field(description="when the job ended, UTC")
 
     @model_validator(mode="after")
@@ -136,6 +147,20 @@ class Stored:
 def record_schema() -> dict[str, Any]:
     """The JSON schema of `record.json`."""
     return Record.model_json_schema()
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """All of `path`, of at most `most` bytes. OSError for what is larger, and for links, pipes and devices.
+
+    Runs folders come from other people, too: nothing in one shall make a reader wait or fill its memory.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
+        return file.read(status.st_size)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -171,7 +196,7 @@ def write_record(folder: Path, record: Record) -> Path:
 def read_record(path: Path) -> Record:
     """The record in `path`; UserError, naming the file and a fault, if missing, damaged or of another version."""
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return Record.model_validate_json(read_whole(path, MOST_BYTES))
     except FileNotFoundError:
         raise UserError(
             f"there is no record {clean(str(path), 500)}: name the folder of a job, seed-42 for example"

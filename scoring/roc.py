@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv, expit, ndtri
 from scipy.stats import rankdata
 
 FloatArray = NDArray[np.float64]
@@ -50,7 +50,7 @@ def auc_interval(scores: ArrayLike, member: ArrayLike, level: float = LEVEL) -> 
     variance = _variance(above) / m + _variance(below) / n
     half = -float(ndtri(tail)) * math.sqrt(variance) / (auc * (1 - auc))
     middle = math.log(auc / (1 - auc))
-    return Interval(auc, *(1 / (1 + math.exp(-(middle + sign * half))) for sign in (-1, 1)))
+    return Interval(auc, *(float(expit(middle + sign * half)) for sign in (-1, 1)))
 
 
 def folded(auc: float) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mlsbench import UserError
+from mlsbench.scoring.archive import MOST_BYTES, read_arrays
 from mlsbench.scoring.membership import membership_metrics, privacy_score
-from mlsbench.scoring.record import RECORD_FILE, Record, Setting, read_record
+from mlsbench.scoring.record import RECORD_FILE, Record, Setting, read_record, read_whole
+from mlsbench.scoring.text import clean
 
 # For one seed trained again where bits cannot agree. Seeds of one loss were seen to scatter by 0.006 to 0.025 in
 # privacy_score, so that differences of single runs below about 0.03 are noise. Rounding can at most make it another
@@ -28,11 +29,6 @@ _SETTING = {"frozen": "code", "task_version": "task version", "torch": "torch", 
             "precision": "precision"}  # fmt: skip
 _ENVIRONMENT = ("platform", "device", "cpu", "threads", "deterministic")
 _COUNTED = ("epochs", "batches", "zero_gradient_share")
-
-# What numpy and zipfile raise for an archive that is cut off, altered or something else.
-_UNREADABLE = (
-    OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -80,10 +76,13 @@ class Verification:
 
 
 def read_run(folder: Path) -> Run:
-    """The run that is kept in `folder`. UserError if its record is missing or damaged."""
+    """The run that is kept in `folder`. UserError if its record is missing or damaged, or its weights no such file."""
     record = read_record(folder / RECORD_FILE)
     weights = folder / WEIGHTS
-    return Run(record, _read_scores(folder / SCORES), weights.read_bytes() if weights.is_file() else None)
+    try:
+        return Run(record, _read_scores(folder / SCORES), read_whole(weights, MOST_BYTES) if weights.exists() else None)
+    except OSError as error:
+        raise UserError(clean(f"{weights} cannot be read: {error.strerror}", 1000)) from None
 
 
 def unlike_settings(recorded: Setting, again: Setting) -> list[str]:
@@ -128,10 +127,8 @@ def _read_scores(path: Path) -> Arrays | str | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path) as file:
-            more = [name for name in _CANARY_ARRAYS if name in file.files]
-            return {name: file[name] for name in (*_ARRAYS, *more)}
-    except _UNREADABLE:
+        return read_arrays(path, _ARRAYS, _CANARY_ARRAYS)
+    except (OSError, ValueError):
         return f"{SCORES} cannot be read: it is no whole archive of arrays without pickles"
 
 

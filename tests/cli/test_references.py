@@ -88,17 +88,25 @@ def test_references_are_trained_in_the_records_setting_once_and_no_table_counts_
     first = write(42)
     write(43)
     before = json.loads(command("table", "--format", "json")[1])
-    status, _, errors = command("audit", "mine", "--references", 2)
+    status, _, errors = command("audit", "mine", "--references", 2, "--sandbox", "process")
     assert (status, "seeds 44, 45; 2 models are to be trained" in errors) == (0, True)
     own = read_record(first)
     trained = [read_record(first.parent.parent / f"seed-{seed}" / "record.json") for seed in (44, 45)]
     for record in trained:
         assert record.entry == own.entry
         assert record.setting == own.setting.model_copy(update={"seed": record.setting.seed})
-    assert "0 models are to be trained" in command("audit", "mine", "--references", 2)[2]
+    assert "0 models are to be trained" in command("audit", "mine", "--references", 2, "--sandbox", "process")[2]
     after = json.loads(command("table", "--format", "json")[1])
     assert after["rows"] == before["rows"]
     assert after["left_out"] == ["2 records left out: of a benchmark or seed that is not planned"]
+
+
+def test_a_record_does_not_choose_the_sandbox(command: Call, write: Write, tmp_path: Path) -> None:
+    path = write(42, sandbox="no such sandbox")
+    write(43, sandbox="no such sandbox")
+    status, _, errors = command("audit", "mine", "--references", 2, "--sandbox", "process")
+    assert (status, "2 models are to be trained" in errors) == (0, True), errors
+    assert read_record(path.parent.parent / "seed-44" / "record.json").setting.sandbox == "process"
 
 
 def test_models_of_other_seeds_than_the_protocols_are_references_only(command: Call, write: Write) -> None:

@@ -104,7 +104,9 @@ def test_as_many_canaries_as_members_are_refused(tmp_path: Path, overrides: tupl
 def ran(job: Job) -> tuple[Record, KeptScores]:
     run(job, lambda event: None, 0.0)
     data = load("digits", TASK.spec.datasets["digits"], None, job.members)
-    return read_record(job.folder / "record.json"), read_scores(job.folder, data.train_labels)
+    return read_record(job.folder / "record.json"), read_scores(
+        job.folder, data.train_labels, (len(data.test_labels), 10)
+    )
 
 
 @pytest.fixture(scope="module")

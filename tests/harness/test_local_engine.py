@@ -16,6 +16,7 @@ from mlsbench import UserError
 from mlsbench.harness.attempt import _stands
 from mlsbench.harness.claim import claimed
 from mlsbench.harness.engine import ATTEMPTS, Event
+from mlsbench.harness.job import free_name
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.plan import Job, Machine, plan, variant
 from mlsbench.harness.split import read_key
@@ -263,3 +264,32 @@ def test_what_a_killed_commands_job_half_writes_meanwhile_is_gone_after_the_clai
         left = mine.folder / ".record.json.0123abcd.tmp"
         left.write_bytes(b"{")
     assert not left.exists()
+
+
+def test_nothing_is_written_through_a_link_in_a_locks_place(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path / "runs")
+    other = tmp_path / "other"
+    other.write_text("precious")
+    job.folder.mkdir(parents=True)
+    (job.folder / ".lock").symlink_to(other)
+    with pytest.raises(UserError, match="no regular file"), claimed(job):
+        pass
+    assert other.read_text() == "precious"
+
+
+@pytest.mark.parametrize("above", range(4))
+def test_nothing_is_written_through_a_link_in_a_folders_place(tmp_path: Path, above: int) -> None:
+    (job,) = make_jobs(tmp_path / "runs")
+    other, place = tmp_path / "other", [job.folder, *job.folder.parents][above]
+    other.mkdir()
+    place.parent.mkdir(parents=True)
+    place.symlink_to(other)
+    with pytest.raises(UserError, match="symbolic link"), claimed(job):
+        pass
+    assert not list(other.rglob(".lock"))
+
+
+def test_a_log_is_not_written_through_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.symlink_to(tmp_path / "nowhere")
+    assert not os.path.lexists(free_name(log))

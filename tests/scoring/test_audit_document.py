@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,10 +120,21 @@ def test_scores_that_cannot_be_used_are_said(kept: dict[int, Kept], tmp_path: Pa
         path.write_text("nothing")
     labels = outputs.labels[: -1 if fault == "shape" else None]
     with pytest.raises(UserError, match="cannot be audited"):
-        read_scores(tmp_path, labels)
+        read_scores(tmp_path, labels, (90, 10))
 
 
 def test_a_curve_is_read_and_one_that_is_missing_is_empty(tmp_path: Path) -> None:
     assert read_curve(tmp_path) == ()
     (tmp_path / "curve.csv").write_text("epoch,mia_auc\n0,0.51\n1,0.52\n")
     assert read_curve(tmp_path) == (0.51, 0.52)
+
+
+@pytest.mark.parametrize("text", ['0,"' + "x" * 200_000 + '"', "0,\x00", "0," + "1" * (1 << 24)])
+def test_a_curve_that_is_none_is_empty(tmp_path: Path, text: str) -> None:
+    (tmp_path / "curve.csv").write_text(f"epoch,mia_auc\n{text}\n")
+    assert read_curve(tmp_path) == ()
+
+
+def test_nobody_waits_for_a_curve_that_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "curve.csv")
+    assert read_curve(tmp_path) == ()

@@ -124,7 +124,7 @@ def write(folder: Path, **arrays: Any) -> None:
 
 def test_the_labels_are_those_that_were_trained(tmp_path: Path) -> None:
     write(tmp_path)
-    found = read_scores(tmp_path, LABELS)
+    found = read_scores(tmp_path, LABELS, (5, 10))
     np.testing.assert_array_equal(found.model.labels, TRAINED)
     np.testing.assert_array_equal(found.canary, CANARY)
 
@@ -140,7 +140,7 @@ def test_the_labels_are_those_that_were_trained(tmp_path: Path) -> None:
 def test_labels_that_are_not_wrong_at_canaries_alone_are_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
     write(tmp_path, **arrays)
     with pytest.raises(UserError, match="cannot be audited"):
-        read_scores(tmp_path, LABELS)
+        read_scores(tmp_path, LABELS, (5, 10))
 
 
 def run(make_record: Callable[..., Record], **arrays: Any) -> Run:

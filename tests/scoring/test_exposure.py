@@ -61,3 +61,12 @@ def test_one_pair_lists_effects_and_judges_nothing() -> None:
 
 def test_half_a_pair_tells_nothing() -> None:
     assert exposure(models((42, 45))) is None
+
+
+def test_where_no_class_has_both_kinds_there_is_no_worst_class() -> None:
+    found = {}
+    for seed, one in models((42, 43, 44, 45)).items():
+        found[seed] = Outputs(one.logits, one.labels, (LABELS < CLASS) ^ (seed % 2 == 1))
+    judged = exposure(found)
+    assert judged is not None
+    assert judged.worst_class_auc is None

@@ -109,3 +109,8 @@ def test_clopper_pearson_ends() -> None:
     assert clopper_pearson(0, 10) == (0, pytest.approx(1 - 0.025 ** (1 / 10)))
     assert clopper_pearson(10, 10) == (pytest.approx(0.025 ** (1 / 10)), 1)
     assert clopper_pearson(0, 0) == (0, 1)
+
+
+def test_an_interval_too_wide_for_a_float_is_zero_to_one() -> None:
+    found = auc_interval(np.arange(2000.0), np.arange(2000) == 1)
+    assert (found.low, found.high) == pytest.approx((0, 1))

@@ -46,10 +46,12 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        from mlsbench.scoring.text import clean
         from mlsbench.tasks import SubmissionRejected
 
         rejected = isinstance(error, SubmissionRejected)
-        typer.echo(f"{'rejected' if rejected else 'error'}: {error}", err=True)
+        lines = f"{'rejected' if rejected else 'error'}: {error}".split("\n")
+        typer.echo("\n".join(clean(line, 2000) for line in lines), err=True)  # which may name foreign files
         sys.exit(REJECTED if rejected else INFRASTRUCTURE if isinstance(error, MachineError) else USAGE)
     except BrokenPipeError:
         sys.stderr.close()

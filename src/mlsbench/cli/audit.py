@@ -50,6 +50,8 @@ def audit(
         bool, typer.Option("--white-box", help="Also attack by the norms of gradients, from the kept weights.")
     ] = False,
     device: options.Device = "auto",
+    sandbox: options.Sandbox = "auto",
+    runtime: options.Runtime = None,
     jobs: options.Jobs = 0,
     json_: options.Json = False,
 ) -> None:
@@ -68,6 +70,7 @@ def audit(
     from mlsbench.harness.launch import chosen_of
     from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
+    from mlsbench.scoring import clean
     from mlsbench.scoring.audit_rich import rich_audit
     from mlsbench.tasks import get_task
 
@@ -76,11 +79,11 @@ def audit(
     benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
     digest = read_key(key).digest if key else None
     if references:
-        from mlsbench.cli.references import reference_seeds, train_references
+        from mlsbench.cli.references import Place, reference_seeds, train_references
 
         by_benchmark = _only(_find(runs, task, chosen.name, benchmarks, digest, entry)[0], entry, references)
         more = reference_seeds((*chosen.seeds, *seed), references)
-        train_references(folder, by_benchmark, more, key, device, jobs, runs)
+        train_references(folder, by_benchmark, more, key, Place(device, sandbox, runtime, jobs, runs))
     found, said = _find(runs, task, chosen.name, benchmarks, digest, entry)
     for line in said:
         typer.echo(line, err=True)
@@ -91,7 +94,7 @@ def audit(
             try:
                 done = auditor.audit(by_benchmark[name], export)
             except NothingToAuditError as error:
-                typer.echo(str(error), err=True)
+                typer.echo(clean(str(error), 1000), err=True)
                 continue
             audits.append(done)
             if not json_:
@@ -110,8 +113,8 @@ def _find(
 
     stored, problems = find_records(runs / task)
     records, left_out = select([s.record for s in stored], protocol, split_key=split_key, task=task)
-    used = {record.job_key for record in records}
-    jobs = [s for s in stored if s.record.job_key in used and s.record.setting.benchmark in benchmarks]
+    used = {id(record) for record in records}  # a job's key may stand in a second record, perhaps a copy
+    jobs = [s for s in stored if id(s.record) in used and s.record.setting.benchmark in benchmarks]
     found = _of_entry(jobs, entry)
     said = [*(f"warning: {problem}" for problem in problems), *left_out]
     if not found:

@@ -13,13 +13,14 @@ import typer
 from mlsbench import UserError
 from mlsbench.harness.data import Prepared, load
 from mlsbench.harness.plan import Variant
-from mlsbench.scoring import Stored, write_whole
+from mlsbench.scoring import Stored, clean, write_whole
 from mlsbench.scoring.attacks import Outputs, Scores
 from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
 from mlsbench.scoring.export import export_scores
 from mlsbench.scoring.job_audit import FEWEST
 from mlsbench.scoring.kept import read_curve, read_scores
 from mlsbench.scoring.membership import accuracy
+from mlsbench.scoring.record import MOST_BYTES, read_whole
 from mlsbench.scoring.roc import BoolArray
 from mlsbench.scoring.verification import WEIGHTS
 from mlsbench.tasks import Task
@@ -46,13 +47,13 @@ class Auditor:
         NothingToAuditError, saying why, if nothing is kept; UserError if the data are missing or others than the jobs'.
         """
         folder = jobs[0].path.parent.parent
-        label = f"{jobs[0].record.entry.name}, {folder.name}"
+        label = clean(f"{jobs[0].record.entry.name}, {folder.name}", 300)
         given = self._spec.datasets[self._spec.benchmarks[jobs[0].record.setting.benchmark].dataset]
         data = self._prepared(jobs[0].record.setting.benchmark)
         whole = hashlib.sha256((given.train_fingerprint + given.test_fingerprint).encode()).hexdigest()
         if any(one.record.setting.data != whole for one in jobs):
             raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
-        kept, missing = _kept(jobs, data)
+        kept, missing = _kept(jobs, data, given.classes)
         audited = kept.keys() & (self._seeds or self._variant.seeds) or (set() if self._seeds else kept.keys())
         if not audited:
             raise NothingToAuditError(f"{label}: nothing to audit: {self._why(missing)}")
@@ -62,7 +63,7 @@ class Auditor:
         done = audit_entry(kept, missing, audited)
         try:
             write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
-            typer.echo(f"{label}: {folder / AUDIT_FILE}", err=True)
+            typer.echo(clean(f"{label}: {folder / AUDIT_FILE}", 1000), err=True)
             if export is not None:
                 export_scores(export / folder.parent.name / folder.name, kept, data.test_labels)
         except OSError as error:
@@ -95,7 +96,7 @@ class Auditor:
             return dict.fromkeys(ATTACKS, str(error))
 
 
-def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict[str, str]]:
+def _kept(jobs: Sequence[Stored], data: Prepared, classes: int) -> tuple[dict[int, Kept], dict[str, str]]:
     """What can be audited, by seed, and why the rest cannot."""
     kept: dict[int, Kept] = {}
     missing = {}
@@ -105,7 +106,7 @@ def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict
         try:
             if record.status != "scored":
                 raise UserError(f"{record.status}, not scored")
-            model, test_logits, canary = read_scores(folder, data.train_labels)
+            model, test_logits, canary = read_scores(folder, data.train_labels, (len(data.test_labels), classes))
             if not all(_same(canary, other.canary) for other in kept.values()):
                 raise UserError(f"{folder}: its canaries are not those of the other seeds")
             member = model.member if canary is None else model.member[~canary]
@@ -114,9 +115,15 @@ def _kept(jobs: Sequence[Stored], data: Prepared) -> tuple[dict[int, Kept], dict
         except UserError as error:
             missing[f"seed {seed}"] = f"seed {seed}: {error}"
             continue
-        digest = hashlib.sha256(one.path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_whole(one.path, MOST_BYTES)).hexdigest()
         test_acc = accuracy(test_logits, data.test_labels)
         kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder), canary)
+    for seed in [seed for seed in kept if seed % 2 == 0 and seed + 1 in kept]:
+        first, second = kept[seed], kept[seed + 1]
+        if (first.model.member == second.model.member).sum() > 1:  # of an odd pool one example is nobody's member
+            del kept[seed], kept[seed + 1]
+            why = f"seeds {seed} and {seed + 1}: their members are not complementary"
+            missing |= {f"seed {seed}": why, f"seed {seed + 1}": why}
     return kept, missing
 
 

@@ -110,6 +110,7 @@ def _jobs(stored: Sequence[Stored], records: Sequence[Record]) -> Jobs:
 def _audits(jobs: Jobs, stored: Sequence[Stored], auditor: Auditor) -> Mapping[Place, Audit | str]:
     """For each entry and benchmark the audit that lies beside its jobs, made anew if need be, or why there is none."""
     from mlsbench.scoring.selection import one_record_a_job
+    from mlsbench.scoring.text import clean
 
     counted = {id(r) for r in one_record_a_job([s.record for s in stored])}
     audits: dict[Place, Audit | str] = {}
@@ -127,7 +128,7 @@ def _audits(jobs: Jobs, stored: Sequence[Stored], auditor: Auditor) -> Mapping[P
             try:
                 found = auditor.audit(all_seeds)
             except UserError as error:
-                typer.echo(f"not audited: {error}", err=True)
+                typer.echo(f"not audited: {clean(str(error), 1000)}", err=True)
                 audits[place] = str(error).removeprefix(f"{place[0].name}, {place[1]}: ")
                 continue
         audits[place] = found
@@ -138,16 +139,22 @@ def _kept_audit(jobs: Sequence[Stored]) -> Audit | None:
     """The audit beside `jobs` if it is of these very records and has curves to draw."""
     from pydantic import ValidationError
 
-    from mlsbench.scoring.audit import AUDIT_FILE, Audit
+    from mlsbench.scoring.audit import AUDIT_BYTES, AUDIT_FILE, Audit
+    from mlsbench.scoring.record import MOST_BYTES, read_whole
 
+    first, setting = jobs[0].record, jobs[0].record.setting
     try:
-        audit = Audit.model_validate_json((jobs[0].path.parent.parent / AUDIT_FILE).read_bytes())
+        audit = Audit.model_validate_json(read_whole(jobs[0].path.parent.parent / AUDIT_FILE, AUDIT_BYTES))
+        found = {
+            one.record.setting.seed: hashlib.sha256(read_whole(one.path, MOST_BYTES)).hexdigest()
+            for one in jobs if one.record.status == "scored"
+        }  # fmt: skip
     except (OSError, ValidationError):
         return None
-    used = {seed.record for seed in audit.seeds}
-    scored = [one for one in jobs if one.record.status == "scored"]
-    current = all(hashlib.sha256(one.path.read_bytes()).hexdigest() in used for one in scored)
-    return audit if scored and current and audit.fprs else None
+    used = {seed.seed: seed.record for seed in audit.seeds}
+    named = (audit.entry, audit.task, audit.protocol, audit.benchmark)
+    own = named == (first.entry, setting.task, setting.protocol, setting.benchmark)
+    return audit if own and found and found.items() <= used.items() and audit.fprs else None
 
 
 def _curves(jobs: Jobs) -> dict[Place, dict[int, dict[str, tuple[float | None, ...]]]]:

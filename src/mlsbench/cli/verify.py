@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlsbench.tasks import Submission
 
 DIFFERS, INFRASTRUCTURE = 1, 4
+MOST_THREADS = 256
 
 
 def add(app: typer.Typer) -> None:
@@ -93,7 +94,8 @@ def _job(launch: Launch, record: Record, submission: Submission) -> Job:
     if job.setting.data != record.setting.data:
         raise UserError(f"the record's data are not those of the installed task: {record.setting.data[:12]}…")
     threads = record.environment.get("threads")
-    return job.model_copy(update={"threads": threads}) if isinstance(threads, int) and threads > 0 else job
+    meant = isinstance(threads, int) and 0 < threads <= MOST_THREADS
+    return job.model_copy(update={"threads": threads}) if meant else job
 
 
 def _finish(record: Path, stated: Record, found: Verification | None, faults: Sequence[str], as_json: bool) -> None:
