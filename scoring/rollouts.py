@@ -44,6 +44,8 @@ KINDS: tuple[Literal["vanilla", "agent"], ...] = ("vanilla", "agent")
 
 End = Literal["submitted", "actions", "time", "tokens", "cost", "replies", "another limit"]
 
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+
 
 class Rollout(Model):
     """One rollout of an agent: whose records are its first try and its answer, and what it took."""
@@ -64,10 +66,10 @@ class Rollout(Model):
     agent: Digest | None = Field(description="the submission; null: nothing was submitted")
     submitted_test: Annotated[int, Field(gt=0)] | None = None
     ended: End = Field(description="submitted, or the budget that ran out")
-    tests: Annotated[int, Field(ge=0)]
-    actions: Annotated[int, Field(ge=0)]
+    tests: Count
+    actions: Count
     seconds: Annotated[float, Field(ge=0)] = Field(description="wall time of the conversation, tests included")
-    tokens: Annotated[int, Field(ge=0)]
+    tokens: Count
     cost: Annotated[float, Field(ge=0)] | None = Field(description="US dollars; null: no prices are known")
     transcript: Reason = Field("", description="Inspect's log")
     created: Moment
@@ -101,7 +103,10 @@ def read_rollout(folder: Path) -> Rollout:
     """The rollout in `folder`. UserError, naming the file and a fault, if it cannot be read."""
     path = folder / ROLLOUT_FILE
     try:
-        return Rollout.model_validate_json(path.read_bytes())
+        rollout = Rollout.model_validate_json(path.read_bytes())
+        if rollout.id == folder.name:
+            return rollout
+        fault = "it is that of another folder: a copy would count twice"
     except OSError as error:
         fault = error.strerror or str(error)
     except ValidationError as error:

@@ -222,3 +222,13 @@ def test_a_name_cannot_break_the_line() -> None:
     lines: Sequence[str] = rollout_lines([], [rollout(1, None, None, name="a\x1b[31m\nb")], PLAN)
     assert "\n" not in lines[0]
     assert "\x1b" not in lines[0]
+
+
+def test_a_copy_of_a_rollout_does_not_count_twice(tmp_path: Path) -> None:
+    for name in ("r1", "r2"):
+        folder = rollout_folder(tmp_path, "t", "p", name)
+        folder.mkdir(parents=True)
+        write_rollout(folder, rollout(1, 1, 2))
+    rollouts_found, (problem,) = find_rollouts(tmp_path, "t", "p")
+    assert rollouts_found == [rollout(1, 1, 2)]
+    assert "that of another folder" in problem
