@@ -13,15 +13,16 @@ from rich.text import Text
 
 from mlsbench import MachineError, UserError
 from mlsbench.agents.inspect_registry import TASKS
+from mlsbench.scoring import clean
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The log, how many rollouts have a score, and how many broke down for reasons that are not the model's."""
+    """The log, how many rollouts have a score, and why others broke down for reasons that are not the model's."""
 
     log: str
     scored: int
-    broken: int
+    broken: list[str]
 
 
 def evaluate(
@@ -46,4 +47,5 @@ def evaluate(
     sound = [sample for sample in samples if not sample.error and sample.scores]
     scores = [score for sample in sound for score in (sample.scores or {}).values()]
     scored = sum(score.as_float() == score.as_float() for score in scores)  # not a number: no result
-    return Outcome(log.location, scored, rollouts - len(sound))
+    broken = [clean(sample.error.message, 500) for sample in samples if sample.error]
+    return Outcome(log.location, scored, broken or ["not scored"] * (rollouts - len(sound)))

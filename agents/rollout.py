@@ -76,9 +76,14 @@ class LiveRollout:
         self.seconds = 0.0
         launch = grading.launch
         self.folder = rollout_folder(launch.runs, launch.task.spec.id, launch.variant.name, identity)
-        self.folder.mkdir(parents=True)
         key = self.folder / TEST_KEY
-        _write_key(key)
+        try:
+            self.folder.mkdir(parents=True)
+            _write_key(key)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename}: {error.strerror}; --runs must name a folder with room to write"
+            ) from None
         own = replace(
             grading.options, key=str(key), runs=self.folder / "tests", benchmarks=grading.shown.benchmarks,
             seeds=launch.seeds,

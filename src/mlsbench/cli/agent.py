@@ -71,6 +71,8 @@ def agent(
         typer.echo("interrupted: rollouts that had ended are kept; the command begins anew", err=True)
         raise typer.Exit(INTERRUPTED) from None
     table(task, protocol, Format.rich, benchmark=benchmark, seed=seed, key=key, runs=runs, override=override)
+    for why in outcome.broken:
+        typer.echo(f"a rollout broke down, and is not in the table: {why}", err=True)
     typer.echo(f"log: {outcome.log}", err=True)
     raise typer.Exit(INFRASTRUCTURE if outcome.broken else 0 if outcome.scored == rollouts else NO_RESULT)
 
