@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
-from inspect_ai.model import ChatMessageUser, execute_tools, get_model
+from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, execute_tools, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, ToolError, tool
 from inspect_ai.util import LimitExceededError, apply_limits, concurrency, store, time_limit
 
+from mlsbench import MachineError
 from mlsbench.agents.rollout import Grading, LiveRollout
 from mlsbench.agents.workbench import RefusedError, Workbench
 from mlsbench.harness.engine import Engine
@@ -42,6 +45,8 @@ def rollout(grading: Grading) -> Solver:
                 await _converse(state, live.bench, tools(live))
             if scope.limit_error:
                 live.ended = "time"
+            elif live.bench.checked_out:
+                live.ended = "replies"
         except LimitExceededError as error:
             live.ended = ENDS.get(error.type, "another limit")
             raise
@@ -55,6 +60,7 @@ def rollout(grading: Grading) -> Solver:
 async def _converse(state: TaskState, bench: Workbench, offered: list[Tool]) -> None:
     while not bench.over:
         state.output = await get_model().generate(state.messages, offered)
+        drop_unwritable(state.output.message)
         state.messages.append(state.output.message)
         calls = state.output.message.tool_calls
         if not calls:
@@ -71,20 +77,26 @@ def tools(live: LiveRollout) -> list[Tool]:
     """The tools on the workbench of `live`. Only one works at a time."""
     bench = live.bench
 
-    def told(answer: Callable[[], str], free: bool = False) -> str:
+    def told(answer: Callable[[], str]) -> str:
         try:
-            bench.enter(free)
             return f"{answer()}\n{bench.left()}"
         except RefusedError as refused:
             raise ToolError(f"{refused}\n{bench.left()}") from None
         finally:
             store().set(STATE, bench.state.model_dump(mode="json"))
 
+    def used(answer: Callable[[], str] = str, free: bool = False) -> str:
+        def enter() -> str:
+            bench.enter(free)
+            return answer()
+
+        return told(enter)
+
     @tool(parallel=False)
     def view() -> Tool:
         async def execute() -> str:
             """Show the file with line numbers."""
-            return told(bench.view)
+            return used(bench.view)
 
         return execute
 
@@ -99,7 +111,7 @@ def tools(live: LiveRollout) -> list[Tool]:
                 first: The first line to replace, as the file is numbered now.
                 last: The last line to replace; first - 1 inserts before line first.
             """
-            return told(lambda: bench.edit(new, old, first, last))
+            return used(lambda: bench.edit(new, old, first, last))
 
         return execute
 
@@ -107,7 +119,7 @@ def tools(live: LiveRollout) -> list[Tool]:
     def undo() -> Tool:
         async def execute() -> str:
             """Take the latest edit back."""
-            return told(bench.undo)
+            return used(bench.undo)
 
         return execute
 
@@ -115,8 +127,8 @@ def tools(live: LiveRollout) -> list[Tool]:
     def validate() -> Tool:
         async def execute() -> str:
             """Check the file and try a few calls in the sandbox. Uses no action."""
-            probed = await _probe(live)
-            return told(probed, free=True)
+            used(free=True)  # before the sandbox is taken
+            return told(await _probe(live))
 
         return execute
 
@@ -124,7 +136,7 @@ def tools(live: LiveRollout) -> list[Tool]:
     def test() -> Tool:
         async def execute() -> str:
             """Train and attack with the file as it is. What is rejected or was tested before uses no test."""
-            told(str)  # one action, whatever comes of it
+            used()  # one action, whatever comes of it
             try:
                 submission = bench.start_test()
             except RefusedError as refused:
@@ -136,7 +148,8 @@ def tools(live: LiveRollout) -> list[Tool]:
                 accepted()
             except RefusedError as refused:
                 raise ToolError(f"{refused} No test was used.\n{bench.left()}") from None
-            report = await in_thread(lambda engine: live.test(submission, engine), live.engine())
+            with _ours():
+                report = await in_thread(lambda engine: live.test(submission, engine), live.engine())
             text = bench.finish_test(submission, report)
             store().set(STATE, bench.state.model_dump(mode="json"))
             return f"{text}\n{bench.left()}"
@@ -151,7 +164,7 @@ def tools(live: LiveRollout) -> list[Tool]:
             Args:
                 n: The number of the test.
             """
-            return told(lambda: bench.submit(n))
+            return used(lambda: bench.submit(n))
 
         return execute
 
@@ -162,7 +175,8 @@ async def _probe(live: LiveRollout) -> Callable[[], str]:
     """What says how the probe went: it takes a sandbox, which must not hold up other rollouts."""
     try:
         submission = live.bench.submission()
-        answer = await anyio.to_thread.run_sync(live.validate, submission)
+        with _ours():
+            answer = await anyio.to_thread.run_sync(live.validate, submission)
     except RefusedError as error:
         refused = error
 
@@ -171,6 +185,27 @@ async def _probe(live: LiveRollout) -> Callable[[], str]:
 
         return refuse
     return lambda: answer
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Inspect would tell the model of an OSError, with the path; it is a failure of ours."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        raise MachineError(str(error)) from error
+
+
+def drop_unwritable(message: ChatMessageAssistant) -> None:
+    """Make calls in `message` that no log can hold into calls that cannot be read: they would break the whole log."""
+    if isinstance(message.content, str):
+        message.content = message.content.encode(errors="replace").decode()
+    for call in message.tool_calls or []:
+        try:
+            json.dumps([call.function, call.arguments], ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):  # half a surrogate pair, infinity, a number of thousands of digits
+            call.function = call.function.encode(errors="replace").decode()
+            call.arguments, call.parse_error = {}, "The arguments hold what cannot be written down."
 
 
 async def in_thread(work: Callable[[Engine], T], engine: Engine) -> T:

@@ -96,16 +96,17 @@ def results(task: TaskFolder, chosen: Variant, seeds: Sequence[int], runs: Path)
 def _budget(budget: Budget) -> str:
     lines = [
         f"- {budget.actions} actions: every use of a tool but `validate` is one, and so is a reply that uses no tool.",
-        f"- {budget.replies} replies.",
+        f"- {budget.replies} replies, and as many uses of tools, `validate` among them.",
         f"- {budget.tests} tests.",
     ]
     lines += [f"- {budget.minutes:g} minutes of wall time, tests included."] if budget.minutes else []
     lines += [f"- {budget.tokens} tokens, in and out, over all replies."] if budget.tokens else []
     lines += [f"- {budget.cost:g} US dollars."] if budget.cost else []
     return "\n".join(lines) + (
-        "\n\nWhen something runs out, the latest test in which every training was scored is submitted for you, and "
-        "marked as automatic. Without such a test nothing is submitted, and there is no result. The first file that "
-        "you test is graded, too, as your first try."
+        "\n\nWhen no test is left, you can still submit one of those that were run. When anything else runs out, the "
+        "latest test in which every training was scored is submitted for you, or else the latest that has a result "
+        "although trainings collapsed, and marked as automatic. Without such a test nothing is submitted, and there is "
+        "no result. The first file that you test is graded, too, as your first try."
     )
 
 
@@ -118,7 +119,7 @@ def _measured(task: TaskFolder, chosen: Variant, seeds: Sequence[int], runs: Pat
     records, _ = select(known, chosen.name, task=spec.id, plan=plan)
     return [
         [
-            result.key.name,
+            f"{result.key.name} (collapsed)" if one.collapsed else result.key.name,
             one.benchmark,
             *(f"{mean.mean:.3f}" if (mean := one.means[c.name]) else "–" for c in plan.columns),
         ]

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from mlsbench.agents.feedback import Report
 from mlsbench.tasks import MAX_BYTES, Submission, SubmissionRejected, TaskFolder, parse_submission
 
+OVER = "This rollout is over: nothing more can be done."
+
 
 class Budget(BaseModel):
     """What a rollout may use; None: without end."""
@@ -21,7 +23,8 @@ class Budget(BaseModel):
 
     @property
     def replies(self) -> int:
-        """How often the model may reply: checks are free, but not without end."""
+        """How often the model may reply, and how many uses of tools it has with its checks: those are free, but not
+        without end."""
         return 4 * self.actions
 
 
@@ -77,20 +80,28 @@ class Workbench:
 
     @property
     def over(self) -> bool:
-        """Something was submitted, or no action is left."""
-        return self.state.submitted is not None or self.state.actions >= self.budget.actions
+        """Something was submitted, or no action or use of a tool is left."""
+        return self.state.submitted is not None or self.state.actions >= self.budget.actions or self.checked_out
+
+    @property
+    def checked_out(self) -> bool:
+        """A reply may hold many calls: all uses of tools together reached their number."""
+        return self.state.calls >= self.budget.replies
 
     def act(self) -> None:
         """Use one action."""
         if self.over:
-            raise RefusedError("This rollout is over: nothing more can be done.")
+            raise RefusedError(OVER)
         self.state.actions += 1
 
     def enter(self, free: bool = False) -> None:
         """Count one use of a tool, which is an action unless it is `free`."""
+        over = self.over
         self.state.calls += 1
+        if over:
+            raise RefusedError(OVER)
         if not free:
-            self.act()
+            self.state.actions += 1
 
     def waste(self) -> None:
         """Count what was no use of a tool: a call of one that is not there, or with what it does not take."""
@@ -115,7 +126,7 @@ class Workbench:
         With `last` = `first` - 1 nothing is replaced, and `new` is inserted before line `first`.
         """
         new = new.replace("\r\n", "\n").replace("\r", "\n")
-        if (old is None) == (first is None):
+        if (old is None) == (first is None) or (first is None) != (last is None):
             raise self._refused("Give either `old`, or `first` and `last`.")
         region = self._by_text(old, new) if old is not None else self._by_lines(first, last, new)
         contract = self.task.spec.contract
@@ -175,9 +186,12 @@ class Workbench:
         return self._trial(1) if self.state.trials else None
 
     def answer(self) -> Choice | None:
-        """What was submitted or, if nothing was, the latest test with every seed scored."""
-        valid = [number for number, trial in enumerate(self.state.trials, 1) if trial.valid]
-        number = self.state.submitted or (valid[-1] if valid else None)
+        """What was submitted or, if nothing was, the latest test with every seed scored, else the latest that has a
+        result, which is collapsed."""
+        trials = list(enumerate(self.state.trials, 1))
+        valid = [number for number, trial in trials if trial.valid]
+        collapsed = [number for number, trial in trials if trial.score is not None]
+        number = self.state.submitted or next((tests[-1] for tests in (valid, collapsed) if tests), None)
         return Choice(number, self._trial(number)) if number else None
 
     def _trial(self, number: int) -> Submission:

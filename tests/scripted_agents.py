@@ -38,11 +38,13 @@ TEST: Call = ("test", {})
 SUBMIT: Call = ("submit", {"n": 1})
 
 
-def replies(*steps: Call | str, tokens: int = 10) -> list[ModelOutput]:
-    """One reply a step: a call of a tool or, if it is a text, words alone. Usage is given, or it would be counted."""
+def replies(*steps: Call | str | ModelOutput, tokens: int = 10) -> list[ModelOutput]:
+    """One reply a step: a call of a tool, words alone, or the reply itself. Usage is given, or it would be counted."""
     outputs = []
     for step in steps:
-        if isinstance(step, str):
+        if isinstance(step, ModelOutput):
+            output = step
+        elif isinstance(step, str):
             output = ModelOutput.from_content("mockllm", step)
         else:
             output = ModelOutput.for_tool_call("mockllm", step[0], step[1])
@@ -52,8 +54,8 @@ def replies(*steps: Call | str, tokens: int = 10) -> list[ModelOutput]:
 
 
 def evaluated(
-    folder: Path, steps: Sequence[Call | str], *, rollouts: int = 1, tokens_each: int = 10, task: Task | None = None,
-    **options: Any,
+    folder: Path, steps: Sequence[Call | str | ModelOutput], *, rollouts: int = 1, tokens_each: int = 10,
+    task: Task | None = None, **options: Any,
 ) -> EvalLog:  # fmt: skip
     """The log of rollouts in which the model takes `steps`, one after another; records go to `folder`/runs."""
     model = get_model(NAME, custom_outputs=replies(*steps, tokens=tokens_each), memoize=False)

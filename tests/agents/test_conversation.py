@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("inspect_ai")
 
 from inspect_ai.log import EvalLog
-from inspect_ai.model import ModelCost, ModelInfo, set_model_info
+from inspect_ai.model import ModelCost, ModelInfo, ModelOutput, set_model_info
 from scripted_agents import (
     NAME,
     PLAIN,
@@ -17,13 +17,17 @@ from scripted_agents import (
     SUBMIT,
     TASK,
     TEST,
+    Call,
     answers,
     edit,
     evaluated,
+    replies,
     sample_of,
     smoothing,
 )
 
+from mlsbench import MachineError
+from mlsbench.agents.inspect_agent import _ours
 from mlsbench.harness.launch import columns
 from mlsbench.scoring import Plan, aggregate, find_records, select
 from mlsbench.scoring.aggregation import EntryResult
@@ -117,6 +121,53 @@ def test_tools_that_are_not_there_read_nothing_and_cost_an_action(tmp_path: Path
     assert "path" in told[1]
     assert "runs/" not in told[1]
     assert rollout_of(tmp_path).actions == 5
+
+
+def calls(*steps: Call) -> ModelOutput:
+    """One reply with several calls."""
+    output, *others = replies(*steps)
+    (first,) = output.message.tool_calls or []
+    more = [call for other in others for call in other.message.tool_calls or []]
+    output.message.tool_calls = [first, *more]
+    return output
+
+
+def test_what_no_log_can_hold_is_a_call_that_cannot_be_read(tmp_path: Path) -> None:
+    odd = [("edit", {"new": "# \ud800", "first": 12, "last": 11}), ("submit", {"n": float("inf")})]
+    log = evaluated(tmp_path, [*odd, TEST, SUBMIT])
+    assert answers(sample_of(log))[:2] == ["The arguments hold what cannot be written down."] * 2
+    assert (rollout_of(tmp_path).ended, rollout_of(tmp_path).actions) == ("submitted", 4)
+
+
+def test_calls_in_one_reply_follow_each_other_and_end_with_the_answer(tmp_path: Path) -> None:
+    together = calls(TEST, edit(smoothing(0.1)), TEST, SUBMIT, ("validate", {}), TEST)
+    told = answers(sample_of(evaluated(tmp_path, [together], tests=1)))
+    assert "No test is left." in told[2]
+    assert "Test 1 is submitted." in told[3]
+    assert all("This rollout is over" in answer for answer in told[4:])
+    assert (rollout_of(tmp_path).tests, rollout_of(tmp_path).actions) == (1, 4)
+
+
+def test_free_checks_in_one_reply_have_an_end(tmp_path: Path) -> None:
+    together = calls(TEST, *[("validate", {})] * 5)
+    told = answers(sample_of(evaluated(tmp_path, [together], actions=1)))
+    assert all("This rollout is over" in answer for answer in told[1:])
+    together = calls(*[("validate", {})] * 9)
+    told = answers(sample_of(evaluated(tmp_path / "more", [together], actions=2)))
+    assert sum("Accepted" in answer for answer in told) == 8
+    assert rollout_of(tmp_path / "more").ended == "replies"
+
+
+def test_what_inspect_would_tell_of_a_broken_machine_is_an_error() -> None:
+    with pytest.raises(MachineError, match="/secret/path"), _ours():
+        raise PermissionError(13, "Permission denied", "/secret/path")
+
+
+def test_a_runs_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    sample = sample_of(evaluated(tmp_path, [TEST, SUBMIT]))
+    assert sample.error is not None
+    assert "--runs must name a folder with room to write" in sample.error.message
 
 
 def test_when_actions_run_out_the_latest_valid_test_is_submitted(tmp_path: Path) -> None:

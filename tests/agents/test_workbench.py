@@ -10,7 +10,7 @@ from mlsbench.tasks import MAX_BYTES, get_task
 
 TASK = get_task("security-membership-inference-defense")
 PLAIN = "return F.cross_entropy(logits, labels)"
-SCORED, FAILED = Report("fine", True, 0.9), Report("bad", False, None)
+SCORED, FAILED, COLLAPSED = Report("fine", True, 0.9), Report("bad", False, None), Report("low", False, 0.1)
 
 
 @pytest.fixture
@@ -78,7 +78,9 @@ def test_what_would_break_the_file_is_refused(bench: Workbench, text: str) -> No
     assert bench.text == TASK.template()
 
 
-@pytest.mark.parametrize("place", [{}, {"old": PLAIN, "first": 12, "last": 12}, {"first": 12}])
+@pytest.mark.parametrize(
+    "place", [{}, {"old": PLAIN, "first": 12, "last": 12}, {"first": 12}, {"last": 12}, {"old": PLAIN, "last": 12}]
+)
 def test_an_edit_needs_one_place(bench: Workbench, place: dict[str, int]) -> None:
     with pytest.raises(RefusedError, match="Not done"):
         bench.edit("x", **place)  # type: ignore[arg-type]
@@ -160,3 +162,36 @@ def test_a_state_goes_on_after_it_was_written_down(bench: Workbench) -> None:
     again = Workbench(TASK, bench.budget, State.model_validate_json(bench.state.model_dump_json()))
     assert again.text == bench.text
     assert again.answer() == bench.answer()
+
+
+def test_uses_of_tools_have_an_end_although_checks_are_free(bench: Workbench) -> None:
+    for _ in range(bench.budget.replies):
+        bench.enter(free=True)
+    assert bench.over
+    with pytest.raises(RefusedError, match="over"):
+        bench.enter(free=True)
+    assert bench.state.actions == 0
+
+
+def test_nothing_can_be_used_after_the_answer(bench: Workbench) -> None:
+    tried(bench, SCORED, "return logits.sum()")
+    bench.submit(1)
+    with pytest.raises(RefusedError, match="over"):
+        bench.enter(free=True)
+
+
+def test_without_a_valid_test_the_latest_with_a_result_counts(bench: Workbench) -> None:
+    tried(bench, COLLAPSED, "return logits.sum()")
+    tried(bench, COLLAPSED, "return logits.mean()")
+    tried(bench, FAILED, "return logits.std()")
+    answer = bench.answer()
+    assert answer is not None
+    assert answer.number == 2
+
+
+def test_a_collapsed_test_does_not_stand_before_a_valid_one(bench: Workbench) -> None:
+    tried(bench, SCORED, "return logits.sum()")
+    tried(bench, COLLAPSED, "return logits.mean()")
+    answer = bench.answer()
+    assert answer is not None
+    assert answer.number == 1
