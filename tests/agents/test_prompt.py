@@ -14,6 +14,7 @@ from mlsbench.agents.workbench import Budget, Workbench
 from mlsbench.agents.workspace import lay_out
 from mlsbench.harness.plan import variant
 from mlsbench.scoring import Entry, Record, Setting, job_folder, write_record
+from mlsbench.scoring.record import Status
 from mlsbench.tasks import TaskFolder, baseline_path, get_task
 
 TASK = get_task("security-membership-inference-defense")
@@ -26,7 +27,7 @@ def told(runs: Path, protocol: str = "smoke", task: TaskFolder = TASK, *override
     return prompt(task, shown_variant(task, chosen, chosen.benchmarks), chosen.seeds, BUDGET, runs)
 
 
-def measured(runs: Path, name: str, kind: str, score: float) -> None:
+def measured(runs: Path, name: str, kind: str, score: float, status: Status = "scored") -> None:
     for benchmark in ("resnet20-digits", "vgg16bn-digits", HIDDEN):
         for seed in (42, 43):
             setting = Setting(
@@ -36,7 +37,7 @@ def measured(runs: Path, name: str, kind: str, score: float) -> None:
             entry = Entry.model_validate({"name": name, "type": kind, "submission": "1" * 64})
             metrics = {"test_acc": score, "mia_auc": 0.5, "privacy_gap": 0.0, "privacy_score": score}
             record = Record(
-                job_key=setting.job_key("1" * 64), entry=entry, setting=setting, status="scored", metrics=metrics,
+                job_key=setting.job_key("1" * 64), entry=entry, setting=setting, status=status, metrics=metrics,
                 created=datetime(2026, 1, 1, tzinfo=UTC),
             )  # fmt: skip
             write_record(job_folder(runs, setting, entry), record)
@@ -82,6 +83,17 @@ def test_baselines_have_their_code_and_their_measured_results_with_the_primary_m
     assert "Measured here under protocol `smoke`" in text
     for name in TASK.spec.baselines:
         assert baseline_path(TASK.spec.id, name).read_text().strip() in text
+
+
+def test_a_collapsed_baseline_is_told_as_such(tmp_path: Path) -> None:
+    measured(tmp_path, "erm", "baseline", 0.1, "collapsed")
+    assert "| erm (collapsed) | resnet20-digits | 0.100 |" in told(tmp_path)
+
+
+def test_it_says_what_happens_when_something_runs_out(tmp_path: Path) -> None:
+    text = told(tmp_path)
+    assert "When no test is left, you can still submit one" in text
+    assert "or else the latest that has a result although trainings collapsed" in text
 
 
 def test_results_of_other_entries_are_not_told(tmp_path: Path) -> None:
