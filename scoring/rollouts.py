@@ -23,6 +23,7 @@ from mlsbench.scoring.aggregation import (
 )
 from mlsbench.scoring.comparison import Difference, difference
 from mlsbench.scoring.record import (
+    MOST_BYTES,
     ROLLOUTS,
     Digest,
     Entry,
@@ -34,6 +35,7 @@ from mlsbench.scoring.record import (
     ProtocolName,
     Reason,
     Record,
+    read_whole,
     write_whole,
 )
 from mlsbench.scoring.rows import STATUS_ORDER
@@ -103,7 +105,7 @@ def read_rollout(folder: Path) -> Rollout:
     """The rollout in `folder`. UserError, naming the file and a fault, if it cannot be read."""
     path = folder / ROLLOUT_FILE
     try:
-        rollout = Rollout.model_validate_json(path.read_bytes())
+        rollout = Rollout.model_validate_json(read_whole(path, MOST_BYTES))
         if rollout.id == folder.name:
             return rollout
         fault = "it is that of another folder: a copy would count twice"

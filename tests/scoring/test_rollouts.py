@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,6 +203,12 @@ def test_a_damaged_rollout_is_said(tmp_path: Path, text: str) -> None:
     found, (problem,) = find_rollouts(tmp_path, "t", "p")
     assert found == []
     assert "rollout.json" in problem
+
+
+def test_a_pipe_in_a_rollouts_place_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ROLLOUT_FILE)
+    with pytest.raises(UserError, match="no regular file"):
+        read_rollout(tmp_path)
 
 
 def test_rollouts_of_another_key_are_left_out_and_said() -> None:
