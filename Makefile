@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TASK := security-membership-inference-defense
 
-.PHONY: demo test test-ray test-agents test-browser test-docker image lint clean
+.PHONY: demo test test-slow test-ray test-agents test-browser test-docker image lint clean
 
 # Installs the project with everything that it needs (torch among it, several GB) into $(VENV), once.
 $(VENV)/ready: pyproject.toml
@@ -14,8 +14,11 @@ $(VENV)/ready: pyproject.toml
 demo: $(VENV)/ready  ## set up, train three small models with one baseline, print the table
 	$(BIN)/mlsbench baselines $(TASK) --protocol smoke --only erm --seed 42
 
-test: $(VENV)/ready  ## set up and run all tests but those of Ray, agents, Docker and a browser
+test: $(VENV)/ready  ## set up and run all tests but the slow ones and those of Ray, agents, Docker and a browser
 	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/ready  ## run the tests that train, or kill what trains, for longer than the rest
+	$(BIN)/python -m pytest -m slow
 
 test-ray: $(VENV)/ready  ## run the tests that run Ray clusters on this machine
 	$(BIN)/python -m pytest -m ray

@@ -22,7 +22,7 @@ Kind = Literal["inverted", "pinned", "label-blind", "saturated", "late change"]
 SIGMAS = 3.0  # beyond which no finding is chance
 INVERTED = 0.02  # below one half
 PINNED_ABOVE, PINNED_CHARGED = 0.15, 0.25
-BLIND_ABOVE, BLIND_SHARE = 0.05, 0.2
+BLIND_ABOVE, BLIND_SHARE, BLIND_SURE = 0.05, 0.2, 0.9
 SATURATED = 0.05  # honest losses were seen to reach 2 %
 LATE_DROP, LATE_TIMES, LATE_SHARE, LATE_FEWEST = 0.05, 4.0, 0.1, 5
 
@@ -49,7 +49,7 @@ def findings(
     found = [
         _inverted(aucs, noise),
         _pinned(aucs, noise),
-        _label_blind(aucs, noise),
+        _label_blind(aucs, noise, model),
         _saturated(model),
         _late_change(mia_auc_by_epoch),
     ]
@@ -83,13 +83,17 @@ def _pinned(aucs: Mapping[str, float], noise: float) -> Finding | None:
     return Finding("pinned", text)
 
 
-def _label_blind(aucs: Mapping[str, float], noise: float) -> Finding | None:
+def _label_blind(aucs: Mapping[str, float], noise: float, model: Outputs) -> Finding | None:
     free, aware = _strongest(aucs, LABEL_FREE), _strongest(aucs, LABEL_AWARE)
-    if aware - free <= max(BLIND_ABOVE, noise) or free >= BLIND_SHARE * aware:
+    wrong = model.logits.argmax(axis=1) != model.labels
+    if aware - free <= max(BLIND_ABOVE, noise) or free >= BLIND_SHARE * aware or not wrong.any():
+        return None
+    sure = float(np.median(confidence(model.logits[wrong])))
+    if sure < BLIND_SURE:
         return None
     text = (
-        f"confidence says next to nothing here, the label does: who knows it gets an AUC of {0.5 + aware:.2f}, who "
-        f"does not {0.5 + free:.2f}"
+        f"the model is as sure when it is wrong (median confidence {sure:.2f}), so that confidence says nothing: who "
+        f"knows the label gets an AUC of {0.5 + aware:.2f}, who does not {0.5 + free:.2f}"
     )
     return Finding("label-blind", text)
 

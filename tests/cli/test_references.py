@@ -82,6 +82,7 @@ def test_references_are_whole_pairs_above_the_pairs_of_the_targets(
     assert reference_seeds(taken, 2) == seeds
 
 
+@pytest.mark.slow
 def test_references_are_trained_in_the_records_setting_once_and_no_table_counts_them(
     command: Call, write: Write
 ) -> None:

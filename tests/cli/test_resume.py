@@ -13,6 +13,9 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "resume.py"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def killed() -> dict[str, Any]:
     """Jobs without training: what is killed around them is the same."""

@@ -119,6 +119,7 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Record, K
 Overfitted = tuple[Job, Record, KeptScores]
 
 
+@pytest.mark.slow
 def test_an_overfitted_model_gives_canaries_away_more_than_the_average(overfitted: Overfitted) -> None:
     _, record, _ = overfitted
     found: dict[str, Any] = record.audit
@@ -127,6 +128,7 @@ def test_an_overfitted_model_gives_canaries_away_more_than_the_average(overfitte
     assert found["canary_auc_low"] > 0.6
 
 
+@pytest.mark.slow
 def test_the_other_metrics_are_about_honest_examples(overfitted: Overfitted) -> None:
     job, record, kept = overfitted
     assert kept.canary is not None

@@ -94,7 +94,7 @@ def memorizer(data: Prepared) -> tuple[nn.Module, Outputs]:
     images, model = Images(pixels, DIGITS.mean, DIGITS.std, torch.device("cpu")), model_of("resnet20")
     index, targets = torch.from_numpy(np.flatnonzero(member)), torch.from_numpy(labels)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(15):
+    for _ in range(30):
         model.train()
         optimizer.zero_grad()
         functional.cross_entropy(model(images.plain(index)), targets[index]).backward()
