@@ -105,7 +105,7 @@ def visit(browser: Any, files: dict[str, Path]) -> Iterator[Any]:
 
 
 def until(page: Any, expression: str) -> None:
-    """Wait until `expression` is true, asked for after each frame: the page's policy lets nothing in it evaluate text."""
+    """Wait until `expression` is true, asked after each frame: the page's policy lets nothing in it evaluate text."""
     deadline = time.monotonic() + 30
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
