@@ -14,7 +14,7 @@ from mlsbench.agents.feedback import Report, fixed_reason, report
 from mlsbench.agents.prompt import prompt, shown_variant
 from mlsbench.agents.workbench import Budget, RefusedError, Workbench
 from mlsbench.harness.check import check
-from mlsbench.harness.engine import Engine, Event
+from mlsbench.harness.engine import Engine
 from mlsbench.harness.launch import Launch, Options, columns
 from mlsbench.harness.split import KEY_BYTES, PUBLIC
 from mlsbench.scoring import Entry, Plan, Stored, aggregate, find_records
@@ -108,7 +108,7 @@ class LiveRollout:
     def test(self, submission: Submission, engine: Engine) -> Report:
         """Train and attack with `submission` on what the agent may see. MachineError if something of ours fails."""
         jobs = self._tests.plan([(self._entry("agent", submission), submission)])
-        stored = self._tests.run_with(jobs, _silent, engine)
+        stored = self._tests.run(jobs, engine)
         _only_theirs(stored)
         return report(stored, self._tests.table_plan())
 
@@ -139,7 +139,7 @@ class LiveRollout:
         both = (self.bench.vanilla(), answer.submission if answer else None)
         entries = [(self._entry(kind, one), one) for kind, one in zip(KINDS, both, strict=True) if one]
         launch = self.grading.launch
-        _only_theirs(launch.run_with(launch.plan(entries), _silent, engine))
+        _only_theirs(launch.run(launch.plan(entries), engine))
 
     def _entry(self, kind: str, submission: Submission) -> Entry:
         return Entry.model_validate({"name": self.name, "type": kind, "submission": submission.sha256})
@@ -159,10 +159,6 @@ def results(runs: Path, task: TaskFolder, rollout: Rollout) -> dict[str, EntryRe
         else:
             (found[kind],) = aggregate(own, plan)
     return found
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens: what a test has to say goes to the agent when it has ended."""
 
 
 def _only_theirs(stored: Sequence[Stored]) -> None:

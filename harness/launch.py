@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlsbench import UserError
 from mlsbench.harness.device import named, room
-from mlsbench.harness.engine import Engine, Listener
+from mlsbench.harness.engine import Engine, Event, Listener
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.packing import Room, pack
 from mlsbench.harness.plan import (
@@ -112,7 +113,7 @@ class Launch:
             require_data(waiting)  # after the estimate: nobody shall download data for what cannot be
         return jobs
 
-    def run_with(self, jobs: Sequence[Job], listener: Listener, engine: Engine | None = None) -> list[Stored]:
+    def run(self, jobs: Sequence[Job], engine: Engine | None = None) -> list[Stored]:
         """Run those of `jobs` that are not finished; the records of all of them, in their order.
 
         engine: one of `engine()`, for who wants to stop it.
@@ -120,7 +121,8 @@ class Launch:
         finished = [job.finished() for job in jobs]
         waiting = [job for job, record in zip(jobs, finished, strict=True) if record is None]
         try:
-            ran: Iterator[Stored] = iter((engine or self.engine()).run(waiting, listener))
+            with self.listening(waiting, len(jobs)) as listener:
+                ran = iter((engine or self.engine()).run(waiting, listener))
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -128,6 +130,10 @@ class Launch:
             raise UserError(f"{where}: {error.strerror}; --runs must name a folder with room to write") from error
         pairs = zip(jobs, finished, strict=True)
         return [Stored(job.folder / RECORD_FILE, record) if record else next(ran) for job, record in pairs]
+
+    def listening(self, waiting: Sequence[Job], planned: int) -> AbstractContextManager[Listener]:
+        """Who hears what becomes of the `waiting` jobs of all `planned`: nobody here."""
+        return nullcontext(_silent)
 
     def engine(self) -> Engine:
         """An engine for these options, which runs one plan."""
@@ -161,6 +167,10 @@ def chosen_of(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[
         if name not in known:
             raise UserError(f"--{what} {name}: this protocol has {', '.join(known)}")
     return tuple(name for name in known if name in asked) or known
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""
 
 
 def _cluster_rooms(choice: str) -> list[Room]:

@@ -196,7 +196,7 @@ def plan(
                 task=task.spec.id, task_version=task.spec.version, frozen=frozen, benchmark=benchmark,
                 protocol=chosen.name, seed=seed, split_key=key.digest, sandbox=machine.sandbox,
                 device_kind=machine.device_kind, precision=machine.precision, torch=torch_version,
-                data=_digest(dataset.train_fingerprint + dataset.test_fingerprint),
+                data=data_digest(dataset),
             )  # fmt: skip
             jobs.append(
                 Job(
@@ -225,6 +225,11 @@ def plan(
 def frozen_digest(task: TaskFolder) -> str:
     """SHA-256 over the task's specification and template and the code that decides numbers."""
     return _digest(task.digest() + code_digest())
+
+
+def data_digest(dataset: Dataset) -> str:
+    """What records call `data`: SHA-256 over the fingerprints of the whole dataset's splits."""
+    return _digest(dataset.train_fingerprint + dataset.test_fingerprint)
 
 
 def code_digest() -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from mlsbench.scoring.attacks import (
     AUDIT_1,
@@ -22,13 +21,25 @@ from mlsbench.scoring.attacks import (
     complementary_references,
 )
 from mlsbench.scoring.attacks.fitted import halves
+from mlsbench.scoring.audit_document import (
+    BINS,
+    KINDS,
+    AttackResult,
+    Audit,
+    Bounds,
+    Canaries,
+    Exposed,
+    PanelName,
+    SeedAudit,
+    bounds,
+)
 from mlsbench.scoring.canaries import attack_canaries
-from mlsbench.scoring.epsilon import CONFIDENCE, epsilon_bound
+from mlsbench.scoring.epsilon import epsilon_bound
 from mlsbench.scoring.exposure import exposure
 from mlsbench.scoring.findings import findings, ties
 from mlsbench.scoring.membership import confidence
-from mlsbench.scoring.panel import NAME, audit_1
-from mlsbench.scoring.record import Digest, Entry, Model, Number, Record, Seed
+from mlsbench.scoring.panel import audit_1
+from mlsbench.scoring.record import Record
 from mlsbench.scoring.roc import (
     BoolArray,
     FloatArray,
@@ -43,132 +54,7 @@ from mlsbench.scoring.roc import (
     tprs_at_fprs,
 )
 
-PanelName = Literal["audit-1", "paper", "references", "white-box"]
-
-AUDIT_FILE = "audit.json"
-AUDIT_BYTES = 1 << 24  # a hundred seeds
 RATES = (0.01, 0.001)
-BINS, KINDS = 24, ("members", "non-members")
-
-
-Rate = Annotated[float, Field(ge=0, le=1)]
-
-
-class Bounds(Model):
-    """A number and its 95 % interval."""
-
-    value: Number
-    low: Number
-    high: Number
-
-
-class AttackResult(Model):
-    """How one attack did on one model."""
-
-    name: str
-    panel: PanelName
-    fitted: str
-    scored: int
-    auc: Bounds
-    folded_auc: Number
-    advantage: Number
-    held_out_advantage: Number
-    decided_advantage: Number | None
-    tpr_at_1_percent_fpr: Bounds | None
-    tpr_at_01_percent_fpr: Bounds | None
-    epsilon_at_least: Number
-    tprs: tuple[Rate, ...] = Field((), description="at the false-positive rates `fprs` of the document")
-    note: str = ""
-
-
-class CanaryResult(Model):
-    """How one attack that fits nothing did on canaries alone."""
-
-    name: str
-    auc: Bounds
-    tpr_at_1_percent_fpr: Bounds | None
-    tpr_at_5_percent_fpr: Bounds | None
-
-
-class Canaries(Model):
-    """The mislabelled examples of one model; no other number of the audit is about them."""
-
-    members: int
-    non_members: int
-    attacks: tuple[CanaryResult, ...]
-
-
-class SeedAudit(Model):
-    """Everything about the model of one seed."""
-
-    seed: Seed
-    job_key: Digest
-    record: Digest
-    references: tuple[int, ...]
-    test_acc: Number
-    member_acc: Number
-    non_member_acc: Number
-    generalization_gap: Number
-    audited_score: Number
-    largest_advantage: Number
-    strongest: str
-    chance_mean: Number
-    chance_high: Number
-    ties_float64: Number
-    ties_float32: Number
-    confidence_histogram: dict[str, tuple[int, ...]]
-    attacks: tuple[AttackResult, ...]
-    not_run: dict[str, str]
-    findings: dict[str, str]
-    canaries: Canaries | None = None
-
-
-class Exposed(Model):
-    """Risk beyond the average, see `scoring.exposure`."""
-
-    examples: tuple[tuple[int, Number], ...]
-    worst_examples: int
-    worst_examples_auc: Number | None
-    worst_class: int | None
-    worst_class_auc: Number | None
-
-
-class Audit(Model):
-    """`audit.json`."""
-
-    schema_version: Literal[1] = 1
-    entry: Entry
-    task: str
-    protocol: str
-    benchmark: str
-    panel: str = NAME
-    confidence: float = CONFIDENCE
-    seeds: tuple[SeedAudit, ...]
-    references_only: dict[int, Digest] = Field({}, description="the records of kept seeds that are not attacked")
-    left_out: dict[str, str]
-    exposure: Exposed | None
-    fprs: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (), description="where each attack's ROC curve is given; () in older documents"
-    )
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if not self.seeds or len({one.seed for one in self.seeds}) < len(self.seeds):
-            raise ValueError("one part for each of at least one seed")
-        for one in self.seeds:
-            if any(len(result.tprs) != len(self.fprs) for result in one.attacks):
-                raise ValueError("a rate for each of fprs")
-            shown = one.confidence_histogram
-            if sorted(shown) != sorted(KINDS) or any(
-                len(n) != BINS or min(n) < 0 or not any(n) for n in shown.values()
-            ):
-                raise ValueError(f"a histogram has {BINS} counts of members and of non-members")
-        return self
-
-    @property
-    def audited_score(self) -> float:
-        """The mean over the seeds."""
-        return sum(s.audited_score for s in self.seeds) / len(self.seeds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +153,7 @@ def _result(name: str, fitted: str, panel: PanelName, scores: Scores, model: Out
     auc, found = auc_interval(values, member), curve(values, member)
     low, lower = (tpr_at_fpr(found, rate) for rate in RATES)
     return AttackResult(
-        name=name, panel=panel, fitted=fitted, scored=len(values), auc=_required(auc),
+        name=name, panel=panel, fitted=fitted, scored=len(values), auc=bounds(auc),
         folded_auc=folded(auc.value), advantage=float(found.balanced_accuracies().max()) - 0.5,
         held_out_advantage=held_out_advantage(values, member, first, second),
         decided_advantage=decided_advantage(values, member) if scores.decides else None,
@@ -281,23 +167,12 @@ def _canaries(kept: Kept) -> Canaries | None:
     if kept.canary is None:
         return None
     canaries = kept.model.take(np.flatnonzero(kept.canary))
-    results = tuple(
-        CanaryResult(
-            name=found.name, auc=_required(found.auc), tpr_at_1_percent_fpr=_bounds(found.tpr_at_1_percent_fpr),
-            tpr_at_5_percent_fpr=_bounds(found.tpr_at_5_percent_fpr),
-        )
-        for found in attack_canaries(canaries)
-    )  # fmt: skip
     members = int(canaries.member.sum())
-    return Canaries(members=members, non_members=len(canaries) - members, attacks=results)
-
-
-def _required(interval: Interval) -> Bounds:
-    return Bounds(value=interval.value, low=interval.low, high=interval.high)
+    return Canaries(members=members, non_members=len(canaries) - members, attacks=attack_canaries(canaries))
 
 
 def _bounds(interval: Interval | None) -> Bounds | None:
-    return None if interval is None else _required(interval)
+    return None if interval is None else bounds(interval)
 
 
 def _histogram(values: np.ndarray[Any, Any], model: Outputs) -> dict[str, tuple[int, ...]]:

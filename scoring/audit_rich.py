@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mlsbench.scoring.audit import AttackResult, Audit, Bounds, CanaryResult, SeedAudit
+from mlsbench.scoring.audit_document import AttackResult, Audit, Bounds, CanaryResult, SeedAudit
 from mlsbench.scoring.text import clean
 
 _LEVELS = " ▁▂▃▄▅▆▇█"

@@ -5,28 +5,14 @@ Each is a member with probability one half, like any other example. Aerni, Zhang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mlsbench.scoring.attacks import AUDIT_1, Outputs, Target
-from mlsbench.scoring.roc import Interval, auc_interval, curve, tpr_at_fpr
+from mlsbench.scoring.audit_document import CanaryResult, bounds
+from mlsbench.scoring.roc import auc_interval, curve, tpr_at_fpr
 
 RATES = (0.01, 0.05)  # five in a hundred, for canaries are few
-
-
-@dataclass(frozen=True)
-class CanaryAttack:
-    """An attack on canaries alone: AUC with DeLong's interval, TPR at 1 % and 5 % FPR with Clopper and Pearson's.
-
-    A TPR is None below ten false positives.
-    """
-
-    name: str
-    auc: Interval
-    tpr_at_1_percent_fpr: Interval | None
-    tpr_at_5_percent_fpr: Interval | None
 
 
 def canary_numbers(model: Outputs, canary: NDArray[np.bool_]) -> dict[str, float | None]:
@@ -44,15 +30,24 @@ def canary_numbers(model: Outputs, canary: NDArray[np.bool_]) -> dict[str, float
     return dict(zip(names, (auc.value, auc.low, auc.high), strict=True))
 
 
-def attack_canaries(canaries: Outputs) -> tuple[CanaryAttack, ...]:
-    """The attacks of audit-1 that fit nothing, on `canaries`; none unless members and non-members are among them."""
+def attack_canaries(canaries: Outputs) -> tuple[CanaryResult, ...]:
+    """The attacks of audit-1 that fit nothing, on `canaries`; none unless members and non-members are among them.
+
+    AUC with DeLong's interval, TPR at 1 % and 5 % FPR with Clopper and Pearson's, None below ten false positives.
+    """
     if canaries.member.all() or not canaries.member.any():
         return ()
-    found = []
+    results = []
     for attack in AUDIT_1:
         if attack.fitted == "nothing":
             values = attack.run(Target(canaries)).values
             roc = curve(values, canaries.member)
-            rates = (tpr_at_fpr(roc, rate) for rate in RATES)
-            found.append(CanaryAttack(attack.name, auc_interval(values, canaries.member), *rates))
-    return tuple(found)
+            at_1, at_5 = (tpr_at_fpr(roc, rate) for rate in RATES)
+            results.append(
+                CanaryResult(
+                    name=attack.name, auc=bounds(auc_interval(values, canaries.member)),
+                    tpr_at_1_percent_fpr=bounds(at_1) if at_1 else None,
+                    tpr_at_5_percent_fpr=bounds(at_5) if at_5 else None,
+                )
+            )  # fmt: skip
+    return tuple(results)

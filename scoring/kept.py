@@ -1,4 +1,4 @@
-"""The files that a job leaves for attacks: `scores.npz` and `curve.csv`."""
+"""The files that a job leaves beside its record, and what attacks read of them: `scores.npz` and `curve.csv`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlsbench.scoring.archive import read_arrays
 from mlsbench.scoring.attacks import Outputs
 from mlsbench.scoring.record import read_whole
 
-SCORES, CURVE = "scores.npz", "curve.csv"
+SCORES, WEIGHTS, CURVE = "scores.npz", "weights.safetensors", "curve.csv"
 CURVE_BYTES = 1 << 24  # 100,000 epochs
 ARRAYS = ("train_logits", "test_logits", "member")
 CANARY_ARRAYS = ("canary", "labels")  # there if the job had canaries; `labels` are as trained

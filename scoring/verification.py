@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlsbench import UserError
 from mlsbench.scoring.archive import MOST_BYTES, read_arrays
+from mlsbench.scoring.kept import ARRAYS, CANARY_ARRAYS, SCORES, WEIGHTS
 from mlsbench.scoring.membership import membership_metrics, privacy_score
 from mlsbench.scoring.record import RECORD_FILE, Record, Setting, read_record, read_whole
 from mlsbench.scoring.text import clean
@@ -22,9 +23,6 @@ from mlsbench.scoring.text import clean
 TOLERANCE = 0.03
 ROUNDING = 1e-9  # of metrics computed again from the same logits, perhaps by other versions of numpy and scipy
 
-SCORES, WEIGHTS = "scores.npz", "weights.safetensors"
-_ARRAYS = ("train_logits", "test_logits", "member")
-_CANARY_ARRAYS = ("canary", "labels")  # of jobs that had canaries
 _SETTING = {"frozen": "code", "task_version": "task version", "torch": "torch", "device_kind": "device kind",
             "precision": "precision"}  # fmt: skip
 _ENVIRONMENT = ("platform", "device", "cpu", "threads", "deterministic")
@@ -127,7 +125,7 @@ def _read_scores(path: Path) -> Arrays | str | None:
     if not path.is_file():
         return None
     try:
-        return read_arrays(path, _ARRAYS, _CANARY_ARRAYS)
+        return read_arrays(path, ARRAYS, CANARY_ARRAYS)
     except (OSError, ValueError):
         return f"{SCORES} cannot be read: it is no whole archive of arrays without pickles"
 
@@ -211,7 +209,7 @@ def _different_bits(recorded: Run, again: Run) -> list[str]:
         if there != here:
             faults.append(f"{name}: {there} in the record, {here} now")
     if isinstance(recorded.scores, Mapping) and isinstance(again.scores, Mapping):
-        for name in _ARRAYS[:2]:
+        for name in ARRAYS[:2]:
             if recorded.scores[name].tobytes() != again.scores[name].tobytes():
                 faults.append(f"{SCORES}: other {name.replace('_', ' ')}")
     if recorded.weights is not None and again.weights is not None and recorded.weights != again.weights:

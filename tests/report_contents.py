@@ -13,7 +13,8 @@ from attack_arrays import changed, model
 
 from mlsbench.scoring import Column, Entry, Plan, Record, Setting, aggregate
 from mlsbench.scoring.aggregation import EntryKey
-from mlsbench.scoring.audit import Audit, Kept, audit_entry
+from mlsbench.scoring.audit import Kept, audit_entry
+from mlsbench.scoring.audit_document import Audit
 from mlsbench.scoring.report.contents import Contents, Place
 
 SEEDS = (42, 43, 44, 45)

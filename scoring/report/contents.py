@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mlsbench.scoring.aggregation import EntryKey, EntryResult, Plan
-from mlsbench.scoring.audit import Audit, SeedAudit
+from mlsbench.scoring.audit_document import Audit, SeedAudit
 from mlsbench.scoring.kept import TrainingCurve
 from mlsbench.scoring.record import Record
 from mlsbench.scoring.rows import Published, Row, entry_groups

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from mlsbench.scoring.aggregation import EntryKey, EntryResult
-from mlsbench.scoring.audit import SeedAudit
+from mlsbench.scoring.audit_document import SeedAudit
 from mlsbench.scoring.panel import NAME
 from mlsbench.scoring.report.contents import Contents
 from mlsbench.scoring.report.markup import Html, join, tag

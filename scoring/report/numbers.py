@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from mlsbench.scoring.aggregation import BenchmarkResult, EntryKey, EntryResult
-from mlsbench.scoring.audit import AttackResult, Audit, Bounds, SeedAudit
+from mlsbench.scoring.audit_document import AttackResult, Audit, Bounds, SeedAudit
 from mlsbench.scoring.interval import Mean
 from mlsbench.scoring.kept import TrainingCurve
 from mlsbench.scoring.report.contents import Contents

@@ -43,10 +43,10 @@ def test_a_workspace_names_what_it_wrote_and_loads_no_inspect(tmp_path: Path) ->
         "except SystemExit: pass\n"
         "print([m for m in ('inspect_ai', 'torch') if m in sys.modules], file=sys.stderr)"
     )
-    words = ("workspace", TASK, str(tmp_path / "work"), "--protocol", "smoke")
+    words = ("workspace", TASK, str(tmp_path / "desk"), "--protocol", "smoke")
     done = subprocess.run([sys.executable, "-P", "-c", code, *words], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
-    assert f"{tmp_path}/work/INSTRUCTIONS.md" in done.stdout.splitlines()
+    assert f"{tmp_path}/desk/INSTRUCTIONS.md" in done.stdout.splitlines()
 
 
 def test_a_workspace_that_is_there_is_kept(call: Call, tmp_path: Path) -> None:

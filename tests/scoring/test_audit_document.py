@@ -16,7 +16,8 @@ from scipy.special import softmax
 from mlsbench import UserError
 from mlsbench.scoring import Record
 from mlsbench.scoring.attacks import AUDIT_1, PAPER, REFERENCES
-from mlsbench.scoring.audit import Audit, Kept, audit_entry
+from mlsbench.scoring.audit import Kept, audit_entry
+from mlsbench.scoring.audit_document import Audit
 from mlsbench.scoring.audit_rich import rich_audit
 from mlsbench.scoring.export import export_scores
 from mlsbench.scoring.kept import read_curve, read_scores

@@ -15,7 +15,8 @@ from rich.console import Console
 from mlsbench import UserError
 from mlsbench.scoring import Record, membership_metrics, verify
 from mlsbench.scoring.attacks import Outputs, Scores
-from mlsbench.scoring.audit import Audit, Kept, audit_entry
+from mlsbench.scoring.audit import Kept, audit_entry
+from mlsbench.scoring.audit_document import Audit
 from mlsbench.scoring.audit_rich import rich_audit
 from mlsbench.scoring.canaries import attack_canaries, canary_numbers
 from mlsbench.scoring.kept import read_scores

@@ -35,9 +35,7 @@ def audit(
         list[int],
         typer.Option(help="Attack this seed's model, others are references; repeatable; the protocol's if not given."),
     ] = [],
-    key: Annotated[
-        str, typer.Option(help="Only records of this split key; the key of most records if not given.")
-    ] = "",
+    key: options.RecordsKey = "",
     runs: options.Runs = Path("runs"),
     override: options.Overrides = [],
     export: Annotated[

@@ -12,17 +12,17 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.harness.data import Prepared, load
-from mlsbench.harness.plan import Variant
+from mlsbench.harness.plan import Variant, data_digest
 from mlsbench.scoring import Stored, clean, write_whole
 from mlsbench.scoring.attacks import Outputs, Scores
-from mlsbench.scoring.audit import AUDIT_FILE, Audit, Kept, audit_entry
+from mlsbench.scoring.audit import Kept, audit_entry
+from mlsbench.scoring.audit_document import AUDIT_FILE, Audit
 from mlsbench.scoring.export import export_scores
 from mlsbench.scoring.job_audit import FEWEST
-from mlsbench.scoring.kept import read_curve, read_scores
+from mlsbench.scoring.kept import WEIGHTS, read_curve, read_scores
 from mlsbench.scoring.membership import accuracy
 from mlsbench.scoring.record import MOST_BYTES, read_whole
 from mlsbench.scoring.roc import BoolArray
-from mlsbench.scoring.verification import WEIGHTS
 from mlsbench.tasks import Task
 
 
@@ -50,8 +50,7 @@ class Auditor:
         label = clean(f"{jobs[0].record.entry.name}, {folder.name}", 300)
         given = self._spec.datasets[self._spec.benchmarks[jobs[0].record.setting.benchmark].dataset]
         data = self._prepared(jobs[0].record.setting.benchmark)
-        whole = hashlib.sha256((given.train_fingerprint + given.test_fingerprint).encode()).hexdigest()
-        if any(one.record.setting.data != whole for one in jobs):
+        if any(one.record.setting.data != data_digest(given) for one in jobs):
             raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
         kept, missing = _kept(jobs, data, given.classes)
         audited = kept.keys() & (self._seeds or self._variant.seeds) or (set() if self._seeds else kept.keys())

@@ -24,13 +24,11 @@ class Launch(launch.Launch):
         if self.note:
             typer.echo(f"note: {self.note}", err=True)
 
-    def run(self, jobs: Sequence[Job]) -> list[Stored]:
-        """Run those of `jobs` that are not finished; the records of all of them, in their order."""
-        waiting = [job for job in jobs if not job.finished()]
-        if len(waiting) < len(jobs):
-            typer.echo(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs are finished already", err=True)
-        with JobProgress(waiting) as progress:
-            return self.run_with(jobs, progress)
+    def listening(self, waiting: Sequence[Job], planned: int) -> JobProgress:
+        """The display of the `waiting` jobs."""
+        if len(waiting) < planned:
+            typer.echo(f"{planned - len(waiting)} of {planned} jobs are finished already", err=True)
+        return JobProgress(waiting)
 
     def caption(self) -> str:
         """A line that says under which protocol and key the table's numbers were made."""

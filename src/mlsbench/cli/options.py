@@ -26,6 +26,7 @@ Seeds = Annotated[list[int], typer.Option("--seed", help="Only this seed; repeat
 Key = Annotated[
     str, typer.Option(help='The split key: "public" for reproduction, or a file of 32 random bytes, mode 0600.')
 ]
+RecordsKey = Annotated[str, typer.Option(help="Only records of this split key; the key of most records if not given.")]
 Sandbox = Annotated[
     str, typer.Option(help="auto, docker, bubblewrap, process, or inprocess (for debugging; never in a table).")
 ]

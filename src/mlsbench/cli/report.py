@@ -17,7 +17,7 @@ from mlsbench.cli import options
 if TYPE_CHECKING:
     from mlsbench.cli.auditing import Auditor
     from mlsbench.scoring import Record, Stored
-    from mlsbench.scoring.audit import Audit
+    from mlsbench.scoring.audit_document import Audit
     from mlsbench.scoring.report.contents import Place
 
 Jobs = dict["Place", list["Stored"]]
@@ -34,9 +34,7 @@ def report(
     protocol: options.Protocol = None,
     benchmark: options.Benchmarks = [],
     seed: options.Seeds = [],
-    key: Annotated[
-        str, typer.Option(help="Only records of this split key; the key of most records if not given.")
-    ] = "",
+    key: options.RecordsKey = "",
     runs: options.Runs = Path("runs"),
     override: options.Overrides = [],
 ) -> None:
@@ -139,7 +137,7 @@ def _kept_audit(jobs: Sequence[Stored]) -> Audit | None:
     """The audit beside `jobs` if it is of these very records and has curves to draw."""
     from pydantic import ValidationError
 
-    from mlsbench.scoring.audit import AUDIT_BYTES, AUDIT_FILE, Audit
+    from mlsbench.scoring.audit_document import AUDIT_BYTES, AUDIT_FILE, Audit
     from mlsbench.scoring.record import MOST_BYTES, read_whole
 
     first, setting = jobs[0].record, jobs[0].record.setting

@@ -38,9 +38,7 @@ def table(
     ] = None,
     benchmark: options.Benchmarks = [],
     seed: options.Seeds = [],
-    key: Annotated[
-        str, typer.Option(help="Only records of this split key; the key of most records if not given.")
-    ] = "",
+    key: options.RecordsKey = "",
     runs: options.Runs = Path("runs"),
     override: options.Overrides = [],
 ) -> None:
