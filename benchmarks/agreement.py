@@ -18,19 +18,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from scipy import stats
 
 from mlsbench.harness.device import devices
-from mlsbench.harness.execute import prepare
+from mlsbench.harness.exchange import LossExchange
 from mlsbench.harness.graphs import GraphedStep
-from mlsbench.harness.oracle import Oracle
+from mlsbench.harness.oracle import METHOD, Oracle
 from mlsbench.harness.plan import Machine, plan, variant
-from mlsbench.harness.session import wire_contract
+from mlsbench.harness.session import wire_contract, wire_method
 from mlsbench.harness.split import read_key, run_seeds
 from mlsbench.harness.step import EagerStep
-from mlsbench.harness.trainer import predict, train
+from mlsbench.harness.subject import prepare
+from mlsbench.harness.trainer import train
 from mlsbench.sandbox.inprocess import InProcessSession
 from mlsbench.scoring.membership import membership_metrics
 from mlsbench.scoring.record import Entry
@@ -98,13 +98,13 @@ def _metrics(
     subject = prepare(job)
     session = InProcessSession(wire_contract(task.spec))
     session.load(job.text)
-    members = torch.from_numpy(np.flatnonzero(subject.member))
-    images, labels = subject.pool.subset(members), subject.pool_labels[members]
+    images, labels = subject.members()
     step = (GraphedStep if graphs else EagerStep)(subject.model, images, job.training, precision == "bf16")
-    for _ in train(subject.model, step, images, labels, job.training, run_seeds(job.key, seed), Oracle(session)):
+    exchange = LossExchange(step, Oracle(session, wire_method(task.spec, METHOD)))
+    for _ in train(subject.model, exchange, images, labels, job.training, run_seeds(job.key, seed)):
         pass
-    logits = [predict(subject.model, part).numpy() for part in (subject.pool, subject.test)]
-    return membership_metrics(logits[0], subject.member, logits[1], subject.test_labels.numpy())
+    model = subject.trained()
+    return membership_metrics(model.pool_logits, model.member, model.test_logits, model.test_labels)
 
 
 if __name__ == "__main__":

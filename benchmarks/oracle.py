@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 
 from mlsbench.harness.local import LocalEngine
-from mlsbench.harness.oracle import Oracle
+from mlsbench.harness.oracle import METHOD, Oracle
 from mlsbench.harness.plan import Machine, plan, variant
-from mlsbench.harness.session import open_session
+from mlsbench.harness.session import open_session, wire_method
 from mlsbench.harness.split import read_key
 from mlsbench.sandbox.choose import BACKENDS
 from mlsbench.scoring.record import Entry
@@ -59,7 +59,7 @@ def main() -> None:
             oracles = {}
             for name, session in sessions.items():
                 session.load(text)
-                oracles[name] = Oracle(session)
+                oracles[name] = Oracle(session, wire_method(task.spec, METHOD))
             for classes in (10, 100):
                 medians = {n: statistics.median(t) * 1e6 for n, t in _times(oracles, classes, calls).items()}
                 base = medians["inprocess"]
@@ -83,7 +83,7 @@ def _times(oracles: dict[str, Oracle], classes: int, calls: int) -> dict[str, li
         for name, oracle in oracles.items():
             for call in range(calls // ROUNDS + 10):
                 started = time.perf_counter()
-                oracle(logits, labels, call % 2)
+                oracle(logits=logits, labels=labels, epoch=call % 2)
                 if call >= 10:  # the first ones find cold caches
                     times[name].append(time.perf_counter() - started)
     return times
@@ -94,7 +94,8 @@ def _start(task: TaskFolder, name: str, folder: str) -> float:
     started = time.perf_counter()
     with open_session(task.spec, name, Path(folder) / "log") as session:
         session.load(text)
-        Oracle(session)(torch.zeros(BATCH, 10), torch.zeros(BATCH, dtype=torch.int64), 0)
+        oracle = Oracle(session, wire_method(task.spec, METHOD))
+        oracle(logits=torch.zeros(BATCH, 10), labels=torch.zeros(BATCH, dtype=torch.int64), epoch=0)
         return time.perf_counter() - started
 
 

@@ -66,11 +66,12 @@ def _row(jobs: int, device: str, benchmark: str, seconds: float) -> list[Any]:
 
 def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: Any, results: Any) -> None:
     """Train until the time is up; images, seconds, seconds in the oracle, and MiB of the device."""
+    from mlsbench.harness.exchange import LossExchange
     from mlsbench.harness.graphs import make_step
     from mlsbench.harness.images import Images
     from mlsbench.harness.models import build, initialize
-    from mlsbench.harness.oracle import Answer, Oracle
-    from mlsbench.harness.session import choose_sandbox, open_session
+    from mlsbench.harness.oracle import METHOD, Answer, Oracle
+    from mlsbench.harness.session import choose_sandbox, open_session, wire_method
     from mlsbench.harness.split import RunSeeds
     from mlsbench.harness.trainer import train
     from mlsbench.tasks import baseline_path, get_task, read_submission
@@ -90,9 +91,9 @@ def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: A
         open_session(task.spec, choose_sandbox("auto").name, Path(folder) / "log") as session,
     ):
         session.load(read_submission(baseline_path(TASK, "erm"), task).text)
-        oracle, steps, started, before = Oracle(session), 0, 0.0, 0.0
+        oracle, steps, started, before = Oracle(session, wire_method(task.spec, METHOD)), 0, 0.0, 0.0
 
-        def loss(logits: torch.Tensor, targets: torch.Tensor, epoch: int) -> Answer:
+        def loss(logits: torch.Tensor, labels: torch.Tensor, epoch: int) -> Answer:
             nonlocal steps, started, before
             if steps == 3:  # by now everything is allocated and recorded
                 barrier.wait(300)
@@ -100,12 +101,12 @@ def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: A
             steps += 1
             if steps > 4 and time.perf_counter() - started > seconds:
                 raise TimeoutError
-            return oracle(logits, targets, 0)
+            return oracle(logits=logits, labels=labels, epoch=0)
 
         model = model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
         try:
-            step = make_step(model, images, training, where.type == "cuda")
-            for _ in train(model, step, images, labels, training, RunSeeds(0, 1, 2), loss):
+            exchange = LossExchange(make_step(model, images, training, where.type == "cuda"), loss)
+            for _ in train(model, exchange, images, labels, training, RunSeeds(0, 1, 2)):
                 pass
         except TimeoutError:
             took = time.perf_counter() - started

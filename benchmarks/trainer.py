@@ -37,14 +37,15 @@ from torchvision import transforms
 from mlsbench import UserError
 from mlsbench.harness.data import load
 from mlsbench.harness.device import devices
+from mlsbench.harness.exchange import Loss, LossExchange
 from mlsbench.harness.graphs import GraphedStep
 from mlsbench.harness.images import PADDING, Images
 from mlsbench.harness.models import build, initialize
-from mlsbench.harness.oracle import Answer, Oracle
-from mlsbench.harness.session import choose_sandbox, open_session
+from mlsbench.harness.oracle import METHOD, Answer, Oracle
+from mlsbench.harness.session import choose_sandbox, open_session, wire_method
 from mlsbench.harness.split import RunSeeds
 from mlsbench.harness.step import MOMENTUM, EagerStep, Step
-from mlsbench.harness.trainer import Loss, train
+from mlsbench.harness.trainer import train
 from mlsbench.sandbox.session import Session
 from mlsbench.tasks import Dataset, Training, baseline_path, get_task, read_submission
 
@@ -99,7 +100,7 @@ def main() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which nothing is deterministic
     pictures = Images(torch.from_numpy(images), dataset.mean, dataset.std, device)
     same = torch.full((training.batch, dataset.classes), 1e-4)
-    alone = Answer(0.0, same, 1.0, True)
+    alone = Answer(0.0, {"logits": same}, 1.0, True)
 
     def model() -> nn.Module:
         made = build(spec.model, dataset.classes, dataset.shape[2])
@@ -108,7 +109,7 @@ def main() -> None:
 
     def ours(session: Session | None, way: Way = fastest, bf16: bool = bf16) -> Iterator[Round]:
         made = model().to(memory_format=torch.channels_last)
-        loss = Oracle(session) if session else lambda *_: alone
+        loss = Oracle(session, wire_method(task.spec, METHOD)) if session else lambda **_: alone
         return _ours(made, lambda: way(made, pictures, training, bf16), pictures, torch.from_numpy(labels), training,
                      loss, session)  # fmt: skip
 
@@ -209,10 +210,10 @@ def _ours(
     session: Session | None,
 ) -> Iterator[Round]:  # fmt: skip
     """One epoch after the other, in steps that are made once."""
-    step = make()
+    exchange = LossExchange(make(), loss)
     while True:
         started, before = time.perf_counter(), session.seconds if session else 0.0
-        for _ in train(model, step, images, labels, training, RunSeeds(0, 1, 2), loss):
+        for _ in train(model, exchange, images, labels, training, RunSeeds(0, 1, 2)):
             pass
         yield Round(_elapsed(started, images.device), (session.seconds if session else 0.0) - before)
 

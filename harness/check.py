@@ -27,7 +27,7 @@ def check(spec: Task, submission: Submission, variant: Variant, sandbox: str, ru
     for classes, epochs in sizes.items():
         with tempfile.TemporaryDirectory() as folder, open_session(spec, where, Path(folder) / "log") as session:
             try:
-                probe(session, submission.text, classes, epochs)
+                probe(session, submission.text, spec, classes, epochs)
             except CandidateError as error:
                 raise SubmissionRejected(clean(author_lines(str(error), submission.shift), 500)) from None
             except SandboxError as error:

@@ -122,19 +122,21 @@ def _check_array(name: str, array: NDArray[Any], dtype: np.dtype[Any], shape: tu
         raise ValueError(f"{name} is {array.dtype} {list(array.shape)} instead of {dtype} {list(shape)}")
 
 
-def load(name: str, dataset: Dataset, folder: Path | None = None, members: int | None = None) -> Prepared:
+def load(
+    name: str, dataset: Dataset, folder: Path | None = None, members: int | None = None, parts: int = 2
+) -> Prepared:
     """The prepared dataset `name`, checked against `dataset`; from `folder`/<name>.npz unless it is built in.
 
-    `folder` defaults to `data_folder()`. `members` = M keeps the first 2 M training examples as the pool; the
+    `folder` defaults to `data_folder()`. `members` = M keeps the first `parts` · M training examples as the pool; the
     fingerprint then is that of the smaller pool. Raises UserError if the file is missing or the pool too small,
     DamagedData if the file is anything but the dataset.
     """
     prepared = _load_built_in(name, dataset) if name in BUILT_IN else _load_file(name, dataset, folder or data_folder())
     if members is None:
         return prepared
-    pool = 2 * members
-    if not 2 <= pool <= len(prepared.train_keys):
-        most = len(prepared.train_keys) // 2
+    pool = parts * members
+    if not parts <= pool <= len(prepared.train_keys):
+        most = len(prepared.train_keys) // parts
         raise UserError(f"members={members} does not fit: {name} has room for 1 to {most} members")
     keys = prepared.train_keys[:pool]
     return Prepared(

@@ -4,43 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import platform
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
 
-from mlsbench.harness.canaries import mislabel
-from mlsbench.harness.data import Prepared, enlarge, load
+from mlsbench.harness.exchange import CollapsedError, LossExchange
 from mlsbench.harness.graphs import make_step
-from mlsbench.harness.images import Images
 from mlsbench.harness.job import Report
-from mlsbench.harness.models import build, initialize
-from mlsbench.harness.oracle import Oracle
+from mlsbench.harness.measure import Measure
+from mlsbench.harness.oracle import METHOD, Oracle
 from mlsbench.harness.plan import Job
 from mlsbench.harness.probe import probe
-from mlsbench.harness.split import membership, run_seeds
-from mlsbench.harness.trainer import CollapsedError, EpochStats, predict, train
+from mlsbench.harness.session import wire_method
+from mlsbench.harness.split import run_seeds
+from mlsbench.harness.subject import Subject, prepare
+from mlsbench.harness.trainer import EpochStats, train
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.lock import landlock_version
 from mlsbench.sandbox.session import Session
-from mlsbench.scoring.attacks import Outputs
-from mlsbench.scoring.canaries import canary_numbers
 from mlsbench.scoring.job_audit import NO_AUDIT, JobAudit, audit_job
-from mlsbench.scoring.membership import accuracy, confidence, confidence_order, membership_auc, membership_metrics
 from mlsbench.scoring.record import Record, Status, write_record, write_whole
+from mlsbench.scoring.trained import kept_of
 from mlsbench.scoring.verdict import Verdict, judge
 from mlsbench.tasks import author_lines
 
-CURVE_EXAMPLES = 1000
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Told = float | int | str | None
 
 
@@ -55,44 +47,6 @@ class Outcome:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-@dataclass
-class Subject:
-    """The model under training and the data around it; at a canary, `pool_labels` is wrong."""
-
-    model: nn.Module
-    pool: Images
-    pool_labels: Tensor
-    member: Mask
-    canary: Mask
-    test: Images
-    test_labels: Tensor
-
-    def curve_point(self) -> dict[str, float]:
-        """Accuracies, mia_auc and privacy_gap on the first 1,000 examples of each kind, which never change.
-
-        Canaries are not among them, as in the job's metrics.
-        """
-        kinds = (self.member, ~self.member)
-        chosen = [np.flatnonzero(kind & ~self.canary)[:CURVE_EXAMPLES] for kind in kinds]
-        index = torch.from_numpy(np.concatenate(chosen))
-        logits = predict(self.model, self.pool, index).numpy()
-        tested = slice(0, CURVE_EXAMPLES)
-        test_logits = predict(self.model, self.test, torch.arange(len(self.test))[tested]).numpy()
-        split, labels = len(chosen[0]), self.pool_labels[index].numpy()
-        point = {
-            "test_acc": accuracy(test_logits, self.test_labels[tested].numpy()),
-            "member_acc": accuracy(logits[:split], labels[:split]),
-            "non_member_acc": accuracy(logits[split:], labels[split:]),
-            "mia_auc": math.nan,
-            "privacy_gap": math.nan,
-        }
-        if np.isfinite(logits).all():
-            scores = confidence(logits)
-            point["mia_auc"] = membership_auc(confidence_order(logits), self.member[index.numpy()])
-            point["privacy_gap"] = float(scores[:split].mean() - scores[split:].mean())
-        return point
-
-
 def execute(job: Job, probe_session: Session, session: Session, report: Report, started: float) -> None:
     """Run `job` with a fresh session for the probe and one for the training, write its files and, last, its record."""
     torch.set_num_threads(job.threads)
@@ -103,7 +57,7 @@ def execute(job: Job, probe_session: Session, session: Session, report: Report, 
     training: dict[str, Told] = {}
     curve: list[EpochStats] = []
     try:
-        probe(probe_session, job.text, job.spec.datasets[_dataset(job)].classes, job.training.epochs)
+        probe(probe_session, job.text, job.spec, _classes(job), job.training.epochs)
     except CandidateError as error:
         outcome = Outcome("rejected", f"rejected: {author_lines(str(error), job.shift)}")
     else:
@@ -117,44 +71,21 @@ def execute(job: Job, probe_session: Session, session: Session, report: Report, 
     _write(job, outcome, curve, timing, training)
 
 
-def prepare(job: Job) -> Subject:
-    """Data, split and a freshly initialized model on the job's device, as the job's key and seed decide."""
-    device = torch.device(job.device)
-    name = _dataset(job)
-    dataset, size = job.spec.datasets[name], job.spec.benchmarks[job.setting.benchmark].size
-    data: Prepared = load(name, dataset, job.data, job.members)
-
-    def images(pixels: Any) -> Images:
-        return Images(torch.from_numpy(enlarge(pixels, size)), dataset.mean, dataset.std, device)
-
-    model = build(job.spec.benchmarks[job.setting.benchmark].model, dataset.classes, dataset.shape[2])
-    initialize(model, run_seeds(job.key, job.setting.seed).init)
-    labels, canary = mislabel(job.key, data.train_keys, data.train_labels, dataset.classes, job.canaries)
-    return Subject(
-        model.to(device).to(memory_format=torch.channels_last),
-        images(data.train_images),
-        torch.from_numpy(labels),
-        membership(job.key, job.setting.seed, data.train_keys),
-        canary,
-        images(data.test_images),
-        torch.from_numpy(data.test_labels),
-    )
-
-
 def _train(
     job: Job, subject: Subject, session: Session, curve: list[EpochStats], timing: dict[str, float],
     training: dict[str, Told], report: Report,
 ) -> Outcome:  # fmt: skip
-    members = torch.from_numpy(np.flatnonzero(subject.member))
-    seeds = run_seeds(job.key, job.setting.seed)
+    measure = Measure(job.measure, [metric.name for metric in job.spec.metrics])
     try:
         session.load(job.text)
-        images, labels = subject.pool.subset(members), subject.pool_labels[members]
+        images, labels = subject.members()
         step = make_step(subject.model, images, job.training, job.setting.precision == "bf16")
         training["step"] = step.name
-        for stats in train(subject.model, step, images, labels, job.training, seeds, Oracle(session)):
+        exchange = LossExchange(step, Oracle(session, wire_method(job.spec, METHOD)))
+        seeds = run_seeds(job.key, job.setting.seed)
+        for stats in train(subject.model, exchange, images, labels, job.training, seeds):
             started = time.monotonic()
-            stats.measured = subject.curve_point()
+            stats.measured = subject.curve_point(measure)
             timing["evaluate"] += time.monotonic() - started
             curve.append(stats)
             report(_news(curve, job.training.epochs))
@@ -163,20 +94,17 @@ def _train(
         return Outcome("failed", f"failed in epoch {len(curve)}: {author_lines(str(error), job.shift)}")
     except CollapsedError as error:
         session.close()
-        logits = predict(subject.model, subject.test).numpy()
-        return Outcome("collapsed", f"collapsed: {error}", _broken_metrics(job, subject, logits))
+        return Outcome("collapsed", f"collapsed: {error}", _broken_metrics(measure, subject.test_acc()))
     session.close()  # the candidate is gone before anybody measures
     started = time.monotonic()
-    outcome = _attack(job, subject, [stats.measured["mia_auc"] for stats in curve])
+    outcome = _judge(job, subject, measure, curve)
     timing["evaluate"] += time.monotonic() - started
     return outcome
 
 
-def _broken_metrics(job: Job, subject: Subject, test_logits: Any) -> dict[str, float | None]:
+def _broken_metrics(measure: Measure, test_acc: float) -> dict[str, float | None]:
     """What is known of a model whose numbers are not finite: its test accuracy; all other metrics are null."""
-    metrics: dict[str, float | None] = dict.fromkeys((m.name for m in job.spec.metrics), None)
-    metrics["test_acc"] = accuracy(test_logits, subject.test_labels.numpy())
-    return metrics
+    return {name: test_acc if name == "test_acc" else None for name in measure.names}
 
 
 def _news(curve: list[EpochStats], epochs: int) -> dict[str, float]:
@@ -184,29 +112,23 @@ def _news(curve: list[EpochStats], epochs: int) -> dict[str, float]:
     return {"epoch": len(curve), "epochs": epochs, "test_acc": curve[-1].measured["test_acc"], "left_seconds": left}
 
 
-def _attack(job: Job, subject: Subject, mia_auc_by_epoch: list[float]) -> Outcome:
-    train_logits, test_logits = (predict(subject.model, i).numpy() for i in (subject.pool, subject.test))
-    test_labels, validity = subject.test_labels.numpy(), job.spec.validity
+def _judge(job: Job, subject: Subject, measure: Measure, curve: list[EpochStats]) -> Outcome:
+    """The verdict on the trained model, its metrics and audit, and the files to keep."""
+    model, validity = subject.trained(), job.spec.validity
     verdict = judge(
-        test_logits, test_labels, chance_factor=validity.chance_factor, sigmas=validity.sigmas,
+        model.test_logits, model.test_labels, chance_factor=validity.chance_factor, sigmas=validity.sigmas,
         max_class_share=validity.max_class_share,
     )  # fmt: skip
     audit = NO_AUDIT
-    if np.isfinite(train_logits).all() and np.isfinite(test_logits).all():
-        model = Outputs(train_logits, subject.pool_labels.numpy(), subject.member)
-        honest = model.take(np.flatnonzero(~subject.canary))
-        metrics: dict[str, float | None] = dict(
-            membership_metrics(honest.logits, honest.member, test_logits, test_labels)
-        )
-        audit = audit_job(honest, accuracy(test_logits, test_labels), mia_auc_by_epoch)
-        audit = audit._replace(numbers=audit.numbers | canary_numbers(model, subject.canary))
+    if model.finite:
+        metrics = measure(model)
+        if job.spec.audited:
+            audit = audit_job(model, [stats.measured["mia_auc"] for stats in curve])
     else:
-        metrics = _broken_metrics(job, subject, test_logits)
+        metrics = _broken_metrics(measure, model.test_acc)
         verdict = Verdict("collapsed", "collapsed: the trained model's logits are not finite")
     scores = io.BytesIO()
-    wrong: dict[str, Any] = {"canary": subject.canary, "labels": subject.pool_labels.numpy()}
-    more = wrong if subject.canary.any() else {}
-    np.savez(scores, train_logits=train_logits, test_logits=test_logits, member=subject.member, **more)
+    np.savez(scores, **kept_of(model))  # type: ignore[arg-type]
     weights = save({k: v.detach().cpu().contiguous() for k, v in subject.model.state_dict().items()})
     files = {"scores.npz": scores.getvalue(), "weights.safetensors": weights}
     return Outcome(verdict.status, verdict.reason, metrics, audit, files)
@@ -219,13 +141,12 @@ def _write(
     for name, data in files.items():
         write_whole(job.folder / name, data)
     batches = sum(e.batches for e in curve)
-    members = job.members or job.spec.datasets[_dataset(job)].train // 2
     training |= {"epochs": len(curve), "batches": batches}
     if job.device.startswith("cuda"):
         training["peak_mib"] = torch.cuda.max_memory_reserved(job.device) >> 20
     if batches:
         training["zero_gradient_share"] = sum(e.zero_gradients for e in curve) / batches
-        training["images_per_second"] = members * len(curve) / timing["train"]
+        training["images_per_second"] = job.member_count * len(curve) / timing["train"]
     record = Record(
         job_key=job.setting.job_key(job.entry.submission), entry=job.entry, setting=job.setting,
         status=outcome.status, reason=outcome.reason, metrics=outcome.metrics, audit=dict(outcome.audit.numbers),
@@ -260,5 +181,5 @@ def _environment(job: Job) -> dict[str, str | int | float | None]:
     }
 
 
-def _dataset(job: Job) -> str:
-    return job.spec.benchmarks[job.setting.benchmark].dataset
+def _classes(job: Job) -> int:
+    return job.spec.datasets[job.spec.benchmarks[job.setting.benchmark].dataset].classes

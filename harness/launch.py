@@ -156,9 +156,12 @@ class Launch:
 
 def columns(spec: Task, canaries: int = 0) -> tuple[Column, ...]:
     """The metrics of `spec` as columns of a table, what the audit makes of the last of them, and that of canaries."""
-    metrics = [Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics]
-    exposed = (Column("canary_auc", "canary auc", "min", audit=True),) if canaries else ()
-    return (*metrics, Column("audited_score", "audited score", "max", audit=True), *exposed)
+    found = [Column(m.name, m.title, m.direction, m.primary) for m in spec.metrics]
+    if spec.audited:
+        found.append(Column("audited_score", "audited score", "max", audit=True))
+    if canaries:
+        found.append(Column("canary_auc", "canary auc", "min", audit=True))
+    return tuple(found)
 
 
 def chosen_of(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training
 HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
-    "split.py", "canaries.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "graphs.py", "oracle.py",
-    "probe.py", "execute.py", "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py",
-    "../scoring/membership.py", "../scoring/verdict.py",
+    "split.py", "canaries.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "graphs.py", "caller.py",
+    "oracle.py", "exchange.py", "subject.py", "probe.py", "execute.py", "models/*.py", "../sandbox/candidate.py",
+    "../sandbox/worker.py", "../scoring/membership.py", "../scoring/trained.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
@@ -42,6 +42,7 @@ class Job(BaseModel):
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", hide_input_in_errors=True)
 
     spec: Task
+    measure: str
     entry: Entry
     setting: Setting
     training: Training
@@ -68,9 +69,12 @@ class Job(BaseModel):
     @property
     def cpu_ms(self) -> float:
         """Milliseconds that two CPU cores take to train, by the specification's rough estimates."""
-        benchmark = self.spec.benchmarks[self.setting.benchmark]
-        members = self.members or self.spec.datasets[benchmark.dataset].train // 2
-        return benchmark.cpu_ms * members * self.training.epochs
+        return self.spec.benchmarks[self.setting.benchmark].cpu_ms * self.member_count * self.training.epochs
+
+    @property
+    def member_count(self) -> int:
+        """How many examples the model is trained on."""
+        return self.members or self.spec.most_members(self.setting.benchmark)
 
     def finished(self) -> Record | None:
         """The record of this very job if it is there and final."""
@@ -110,7 +114,9 @@ def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> 
         raise UserError(f"there is no protocol {name!r}; choose one of {', '.join(spec.protocols)}")
     chosen = spec.protocols[name]
     trainings = {b: spec.training(name, b) for b in chosen.benchmarks}
-    result = Variant(name, chosen.benchmarks, chosen.seeds, trainings, chosen.precision, canaries=chosen.canaries)
+    result = Variant(
+        name, chosen.benchmarks, chosen.seeds, trainings, chosen.precision, chosen.members, chosen.canaries
+    )
     given: dict[str, str] = {}
     for text in overrides:
         key, _, value = text.partition("=")
@@ -185,15 +191,17 @@ def plan(
     Raises UserError if a pool size does not fit.
     """
     frozen, torch_version, data = frozen_digest(task), machine.torch or version("torch"), data_folder()
+    measure = task.measure()
     jobs = []
     for benchmark in benchmarks:
         training = chosen.trainings[benchmark]
         name = task.spec.benchmarks[benchmark].dataset
         dataset = task.spec.datasets[name]
-        _check_pool(benchmark, dataset, training, chosen)
+        _check_pool(task.spec, benchmark, training, chosen)
+        model = task.spec.model(benchmark, entry.name if entry.type == "baseline" else None)
         for seed in seeds:
             setting = Setting(
-                task=task.spec.id, task_version=task.spec.version, frozen=frozen, benchmark=benchmark,
+                task=task.spec.id, task_version=task.spec.version, frozen=frozen, benchmark=benchmark, model=model,
                 protocol=chosen.name, seed=seed, split_key=key.digest, sandbox=machine.sandbox,
                 device_kind=machine.device_kind, precision=machine.precision, torch=torch_version,
                 data=data_digest(dataset),
@@ -201,6 +209,7 @@ def plan(
             jobs.append(
                 Job(
                     spec=task.spec,
+                    measure=measure,
                     entry=entry,
                     setting=setting,
                     training=training,
@@ -223,7 +232,7 @@ def plan(
 
 
 def frozen_digest(task: TaskFolder) -> str:
-    """SHA-256 over the task's specification and template and the code that decides numbers."""
+    """SHA-256 over the task, that is its specification, template and measure, and the code that decides numbers."""
     return _digest(task.digest() + code_digest())
 
 
@@ -259,8 +268,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
-def _check_pool(benchmark: str, dataset: Dataset, training: Training, chosen: Variant) -> None:
-    most, members, canaries = dataset.train // 2, chosen.members, chosen.canaries
+def _check_pool(spec: Task, benchmark: str, training: Training, chosen: Variant) -> None:
+    most, members, canaries = spec.most_members(benchmark), chosen.members, chosen.canaries
     if members is not None and members > most:
         raise UserError(f"--override members={members}: {benchmark} has room for {most}")
     size = members or most

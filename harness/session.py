@@ -64,11 +64,15 @@ def choose_sandbox(choice: str, runtime: str | None = None) -> Sandbox:
 
 def wire_contract(spec: Task) -> Contract:
     """The contract of a task's specification in the form that the sandbox speaks."""
-    methods = []
-    for name, method in spec.contract.methods.items():
-        sides = [tuple(Array(a.name, a.dtype, a.shape, a.gradient) for a in s) for s in (method.inputs, method.outputs)]
-        methods.append(Method(name, *sides))
-    return Contract(spec.contract.class_name, tuple(methods), spec.contract.modules)
+    methods = tuple(wire_method(spec, name) for name in spec.contract.methods)
+    return Contract(spec.contract.class_name, methods, spec.contract.modules)
+
+
+def wire_method(spec: Task, name: str) -> Method:
+    """The method `name` of a task's contract in the form that the sandbox speaks."""
+    method = spec.contract.methods[name]
+    sides = [tuple(Array(a.name, a.dtype, a.shape, a.gradient) for a in s) for s in (method.inputs, method.outputs)]
+    return Method(name, *sides)
 
 
 def _limits(spec: Task) -> Limits:

@@ -34,11 +34,12 @@ class SplitKey:
 
 
 class RunSeeds(NamedTuple):
-    """Seeds of a run's three generators, each below 2**63."""
+    """Seeds of a run's generators, each below 2**63; `model` is for what a model draws itself, such as dropout."""
 
     init: int
     order: int
     augment: int
+    model: int = 0
 
 
 def read_key(option: str) -> SplitKey:
@@ -101,12 +102,22 @@ def membership(key: bytes, seed: int, data_keys: Sequence[str]) -> NDArray[np.bo
     return member
 
 
-def run_seeds(key: bytes, seed: int) -> RunSeeds:
-    """Seeds for initialization, batch order and augmentation.
+def validation(key: bytes, data_keys: Sequence[str]) -> NDArray[np.bool_]:
+    """Which examples are for validation under every seed: bool [N], in the order of `data_keys` (hex).
 
-    HMAC-SHA256(key, "run:" + seed) is 32 bytes. Its first three 8-byte words, big-endian, each shifted right by one bit
-    (generators take 63 bits), are the three seeds in that order; the last word is unused.
+    They are the ⌊N / 3⌋ of lowest HMAC-SHA256(key, "validation:" + data key), equal values by position.
+    """
+    values = [hmac.digest(key, f"validation:{data_key}".encode(), "sha256") for data_key in data_keys]
+    chosen = np.zeros(len(values), dtype=np.bool_)
+    chosen[sorted(range(len(values)), key=values.__getitem__)[: len(values) // 3]] = True
+    return chosen
+
+
+def run_seeds(key: bytes, seed: int) -> RunSeeds:
+    """Seeds for initialization, batch order, augmentation and the model's own draws.
+
+    HMAC-SHA256(key, "run:" + seed) is 32 bytes. Its 8-byte words, big-endian, each shifted right by one bit (generators
+    take 63 bits), are the seeds in that order.
     """
     digest = hmac.digest(key, f"run:{seed}".encode(), "sha256")
-    init, order, augment = (int.from_bytes(digest[i : i + 8], "big") >> 1 for i in (0, 8, 16))
-    return RunSeeds(init, order, augment)
+    return RunSeeds(*(int.from_bytes(digest[i : i + 8], "big") >> 1 for i in (0, 8, 16, 24)))

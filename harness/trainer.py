@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from mlsbench.harness.exchange import CollapsedError, Exchange
 from mlsbench.harness.images import Images, epoch_draws
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
-from mlsbench.harness.step import Step
 from mlsbench.tasks.spec import Training
 
 EVALUATION_BATCH = 1000
-
-Loss = Callable[[Tensor, Tensor, int], Answer]
-
-
-class CollapsedError(Exception):
-    """The model left the numbers: non-finite logits or weights; the text says which and when."""
 
 
 @dataclass
@@ -54,27 +48,22 @@ def learning_rate(training: Training, epoch: int) -> float:
 
 
 def train(
-    model: nn.Module, step: Step, images: Images, labels: Tensor, training: Training, seeds: RunSeeds, loss: Loss
+    model: nn.Module, exchange: Exchange, images: Images, labels: Tensor, training: Training, seeds: RunSeeds
 ) -> Iterator[EpochStats]:
-    """Train `model`, which `step` was made for, on `images` with int64 `labels` [N] on the CPU.
+    """Train `model` by the steps of `exchange`, made for it and `images`, with int64 `labels` [N] on the CPU.
 
     Yields after each epoch. The result depends on the arguments alone; on the CPU also on the number of threads. Raises
-    CollapsedError on logits or weights that are not finite, and whatever `loss` raises.
+    CollapsedError on weights that are not finite, and whatever `exchange` raises.
     """
     order = torch.Generator().manual_seed(seeds.order)
     chance = torch.Generator().manual_seed(seeds.augment)
     for epoch in range(training.epochs):
         stats = EpochStats(epoch, learning_rate(training, epoch))
         started = time.monotonic()
-        step.set_rate(stats.lr)
+        exchange.set_rate(stats.lr)
         model.train()
         for draw, targets in epoch_draws(images, labels, training.batch, training.augment, order, chance):
-            logits = step.forward(draw)
-            if not torch.isfinite(logits).all():
-                raise CollapsedError(f"the model's logits are not finite in epoch {epoch}")
-            answer = loss(logits, targets, epoch)
-            stats.add(answer)
-            step.backward(answer.gradient)
+            stats.add(exchange(draw, targets, epoch))
         # Together, so that a GPU is waited for once and not for each tensor.
         values = torch.cat([v.flatten() for v in model.state_dict().values() if v.is_floating_point()])
         if not torch.isfinite(values).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,6 @@ from mlsbench.scoring.membership import confidence
 from mlsbench.scoring.panel import audit_1
 from mlsbench.scoring.record import Record
 from mlsbench.scoring.roc import (
-    BoolArray,
     FloatArray,
     Interval,
     auc_interval,
@@ -53,30 +53,33 @@ from mlsbench.scoring.roc import (
     tpr_at_fpr,
     tprs_at_fprs,
 )
+from mlsbench.scoring.trained import Trained
 
 RATES = (0.01, 0.001)
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What a job kept: its record and that file's SHA-256, the model's outputs, test logits and accuracy, its curve.
+    """What a job kept: its record and that file's SHA-256, its model and the curve of its training.
 
-    canary: bool [N], None without canaries; white_box: scores of attacks, by name, that saw more than outputs, or why
-    there are none.
+    white_box: scores of attacks on the pool, by name, that saw more than outputs, or why there are none.
     """
 
     record: Record
     digest: str
-    model: Outputs
-    test_logits: np.ndarray[Any, Any]
-    test_acc: float
+    trained: Trained
     mia_auc_by_epoch: Sequence[float] = ()
-    canary: BoolArray | None = None
     white_box: Mapping[str, Scores | str] = field(default_factory=dict)
 
+    @cached_property
+    def pool(self) -> Outputs:
+        """The model's outputs on the whole pool."""
+        return Outputs(self.trained.pool_logits, self.trained.labels, self.trained.member)
+
+    @cached_property
     def honest(self) -> NDArray[np.intp]:
-        """The examples that are no canaries."""
-        return np.arange(len(self.model)) if self.canary is None else np.flatnonzero(~self.canary)
+        """The indices of the members and non-members that are no canaries."""
+        return np.flatnonzero(self.trained.honest)
 
 
 def audit_entry(
@@ -84,16 +87,16 @@ def audit_entry(
 ) -> Audit:
     """The audit of one entry on one benchmark from its kept models by seed, at least one.
 
-    audited: the seeds whose models are attacked, all if none is given; the others are references only. Canaries, which
-    must be the same under all seeds, are attacked alone.
+    audited: the seeds whose models are attacked, all if none is given; the others are references only. Canaries are
+    attacked alone, and nobody attacks what was for validation; both must be the same under all seeds.
     """
-    models = {s: one.model if one.canary is None else one.model.take(one.honest()) for s, one in kept.items()}
+    models = {s: one.pool.take(one.honest) for s, one in kept.items()}
     fprs = drawn_rates(min(int((~model.member).sum()) for model in models.values()))
     chosen = sorted(audited or kept)
     seeds = tuple(audit_seed(seed, kept[seed], models, fprs) for seed in chosen)
     first = kept[min(kept)].record
     found = exposure(models)
-    index = kept[min(kept)].honest()
+    index = kept[min(kept)].honest
     exposed = None if found is None else Exposed(
         examples=tuple((int(index[i]), effect) for i, effect in found.effects), worst_examples=found.worst_examples,
         worst_examples_auc=found.worst_examples_auc, worst_class=found.worst_class,
@@ -112,9 +115,9 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: Float
 
     ROC curves are given at the false-positive rates `fprs`.
     """
-    model, index = models[seed], kept.honest()
+    model, index = models[seed], kept.honest
     references = complementary_references(dict(models), seed)
-    target = Target(model, references, kept.test_logits)
+    target = Target(model, references, kept.trained.test_logits)
     panel = audit_1(target)
     results, not_run = [_result(a.name, a.fitted, "audit-1", panel.scores[a.name], model, fprs) for a in AUDIT_1], {}
     groups: tuple[tuple[PanelName, tuple[Attack, ...]], ...] = (("paper", PAPER), ("references", REFERENCES))
@@ -137,8 +140,8 @@ def audit_seed(seed: int, kept: Kept, models: Mapping[int, Outputs], fprs: Float
     return SeedAudit(
         seed=seed, job_key=kept.record.job_key, record=kept.digest,
         references=tuple(s for s in sorted(models) if any(models[s] is r for r in references)),
-        test_acc=kept.test_acc, member_acc=accuracies[0], non_member_acc=accuracies[1],
-        generalization_gap=accuracies[0] - accuracies[1], audited_score=panel.audited_score(kept.test_acc),
+        test_acc=kept.trained.test_acc, member_acc=accuracies[0], non_member_acc=accuracies[1],
+        generalization_gap=accuracies[0] - accuracies[1], audited_score=panel.audited_score(kept.trained.test_acc),
         largest_advantage=panel.largest, strongest=panel.strongest,
         chance_mean=panel.chance.mean, chance_high=panel.chance.high,
         ties_float64=ties(top), ties_float32=ties(top.astype(np.float32)),
@@ -164,9 +167,9 @@ def _result(name: str, fitted: str, panel: PanelName, scores: Scores, model: Out
 
 
 def _canaries(kept: Kept) -> Canaries | None:
-    if kept.canary is None:
+    if not kept.trained.mislabelled.any():
         return None
-    canaries = kept.model.take(np.flatnonzero(kept.canary))
+    canaries = kept.pool.take(np.flatnonzero(kept.trained.mislabelled))
     members = int(canaries.member.sum())
     return Canaries(members=members, non_members=len(canaries) - members, attacks=attack_canaries(canaries))
 

@@ -31,16 +31,18 @@ non-members: AttackInputData(**numpy.load("seed-42.npz")).
 def export_scores(folder: Path, kept: Mapping[int, Kept], test_labels: NDArray[np.int64]) -> None:
     """Write the scores of `kept` below `folder`, made if missing, for ML Privacy Meter and TensorFlow Privacy."""
     seeds = sorted(kept)
-    signals = [_label_probability(kept[s].model.logits, kept[s].model.labels) for s in seeds]
-    population = [_label_probability(kept[s].test_logits, test_labels) for s in seeds]
+    # What was for validation is neither member nor non-member.
+    models = {s: kept[s].pool.take(np.flatnonzero(~kept[s].trained.validation)) for s in seeds}
+    signals = [_label_probability(models[s].logits, models[s].labels) for s in seeds]
+    population = [_label_probability(kept[s].trained.test_logits, test_labels) for s in seeds]
     meter, tensorflow = folder / "privacy_meter", folder / "tensorflow_privacy"
     for part in (meter / "signals", meter / "models", tensorflow):
         part.mkdir(parents=True, exist_ok=True)
     _save(meter / "signals" / "rmia_signals.npy", np.stack(signals, axis=1))
     _save(meter / "signals" / "rmia_signals_pop.npy", np.stack(population, axis=1))
-    _save(meter / "models" / "memberships.npy", np.stack([kept[s].model.member for s in seeds]))
+    _save(meter / "models" / "memberships.npy", np.stack([models[s].member for s in seeds]))
     for seed in seeds:
-        model = kept[seed].model
+        model = models[seed]
         buffer = io.BytesIO()
         np.savez(
             buffer,

@@ -7,63 +7,48 @@ import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlsbench import UserError
 from mlsbench.scoring.archive import read_arrays
-from mlsbench.scoring.attacks import Outputs
 from mlsbench.scoring.record import read_whole
+from mlsbench.scoring.trained import Trained, from_kept
 
 SCORES, WEIGHTS, CURVE = "scores.npz", "weights.safetensors", "curve.csv"
 CURVE_BYTES = 1 << 24  # 100,000 epochs
 ARRAYS = ("train_logits", "test_logits", "member")
-CANARY_ARRAYS = ("canary", "labels")  # there if the job had canaries; `labels` are as trained
+PERHAPS = ("labels", "validation")  # as trained, if some are wrong; what was for validation, if anything was
 DRAWN = ("epoch", "test_acc", "member_acc", "mia_auc")
 
 TrainingCurve = Mapping[str, tuple[float | None, ...]]  # by column of DRAWN
 
 
-class KeptScores(NamedTuple):
-    """A model's outputs on the pool, test logits [M, K] and the canaries, bool [N]; None without any."""
+def read_scores(folder: Path, labels: NDArray[np.int64], test_labels: NDArray[np.int64], classes: int) -> Trained:
+    """What a job kept of its model. labels: int64 [N], test_labels: int64 [M], those of the dataset.
 
-    model: Outputs
-    test_logits: NDArray[np.float32]
-    canary: NDArray[np.bool_] | None
-
-
-def read_scores(folder: Path, labels: NDArray[np.int64], test: tuple[int, int]) -> KeptScores:
-    """What a job kept. The model's labels are those it was trained with: `labels`, int [N], but for canaries.
-
-    test: how many test examples there are, and how many classes. UserError, saying why, if the file is unfit.
+    UserError, saying why, if the file is unfit.
     """
     path = folder / SCORES
     try:
-        arrays = read_arrays(path, ARRAYS, CANARY_ARRAYS)
-        for name, shape in (("train_logits", (len(labels), test[1])), ("test_logits", test)):
+        arrays = read_arrays(path, ARRAYS, PERHAPS)
+        for name, count in (("train_logits", len(labels)), ("test_logits", len(test_labels))):
             logits = arrays[name]
-            if logits.dtype != np.float32 or logits.shape != shape or not np.isfinite(logits).all():
-                raise ValueError(f"{name} are not finite float32 numbers of the shape {list(shape)}")
-        trained, canary = labels, None
-        if more := [arrays[name] for name in CANARY_ARRAYS if name in arrays]:
-            if len(more) < len(CANARY_ARRAYS):
-                raise ValueError("canary and labels come together")
-            canary, trained = _checked(labels, *more)
-        return KeptScores(Outputs(arrays["train_logits"], trained, arrays["member"]), arrays["test_logits"], canary)
+            if logits.dtype != np.float32 or logits.shape != (count, classes) or not np.isfinite(logits).all():
+                raise ValueError(f"{name} are not finite float32 numbers of the shape {[count, classes]}")
+        for name, dtype in (("member", np.bool_), ("labels", np.int64), ("validation", np.bool_)):
+            array = arrays.get(name)
+            if array is not None and (array.dtype != dtype or array.shape != labels.shape):
+                raise ValueError(f"{name} must be one {np.dtype(dtype).name} for each of {len(labels)} examples")
+        model = from_kept(arrays, labels, test_labels)
+        if model.labels.min() < 0 or model.labels.max() >= classes:
+            raise ValueError(f"labels has values outside 0 to {classes - 1}")
+        if (model.validation & (model.member | model.mislabelled)).any():
+            raise ValueError("what is for validation is neither a member nor mislabelled")
+        return model
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be audited: {error}") from error
-
-
-def _checked(
-    honest: NDArray[np.int64], canary: NDArray[Any], labels: NDArray[Any]
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    if canary.dtype != np.bool_ or labels.dtype != np.int64 or not canary.shape == labels.shape == honest.shape:
-        raise ValueError(f"canary and labels must be one bool and one int64 for each of {len(honest)} examples")
-    if not canary.any() or canary.all() or not np.array_equal(labels != honest, canary):
-        raise ValueError("its labels must be wrong at canaries and nowhere else")
-    return canary, labels
 
 
 def read_curve(folder: Path) -> tuple[float, ...]:

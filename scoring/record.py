@@ -78,6 +78,7 @@ class Setting(Model):
     task_version: Annotated[int, Field(gt=0)]
     frozen: Digest = Field(description="digest of the code that decides numbers")
     benchmark: Name
+    model: Name = Field(description="architecture, which a baseline may have a variant of")
     protocol: ProtocolName = Field(description="a protocol of the task; overrides follow it as +key=value")
     seed: Seed
     split_key: Digest = Field(description="SHA-256 of the split key")

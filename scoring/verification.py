@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mlsbench import UserError
 from mlsbench.scoring.archive import MOST_BYTES, read_arrays
-from mlsbench.scoring.kept import ARRAYS, CANARY_ARRAYS, SCORES, WEIGHTS
-from mlsbench.scoring.membership import membership_metrics, privacy_score
+from mlsbench.scoring.kept import ARRAYS, PERHAPS, SCORES, WEIGHTS
+from mlsbench.scoring.membership import privacy_score
 from mlsbench.scoring.record import RECORD_FILE, Record, Setting, read_record, read_whole
 from mlsbench.scoring.text import clean
 
@@ -29,6 +29,7 @@ _ENVIRONMENT = ("platform", "device", "cpu", "threads", "deterministic")
 _COUNTED = ("epochs", "batches", "zero_gradient_share")
 
 Arrays = Mapping[str, NDArray[Any]]
+Measured = Callable[[Arrays], Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ def unlike_settings(recorded: Setting, again: Setting) -> list[str]:
     return [_unlike(words, there, here) for words, there, here in pairs if there != here]
 
 
-def verify(recorded: Run, again: Run, test_labels: ArrayLike) -> Verification:
-    """Compare `recorded` with `again`, a second run of its job. test_labels: int [M], of the job's dataset.
+def verify(recorded: Run, again: Run, measure: Measured) -> Verification:
+    """Compare `recorded` with `again`, a second run of its job. measure: what makes metrics of the arrays kept.
 
     In any case the status must be the same, the split the same, the recorded metrics those of the logits kept beside
     them, and the score that of the other metrics. On the same kind of machine metrics, counts, logits and weights must
@@ -104,7 +105,7 @@ def verify(recorded: Run, again: Run, test_labels: ArrayLike) -> Verification:
     if recorded.record.status != again.record.status:
         faults.insert(0, f"status: {recorded.record.status} in the record, {again.record.status} now")
     faults += _contradictions(recorded.record)
-    faults += _own_faults(recorded, test_labels)
+    faults += _own_faults(recorded, measure)
     faults += _other_members(recorded, again)
     if not unlike:
         faults += _different_bits(recorded, again)
@@ -125,7 +126,7 @@ def _read_scores(path: Path) -> Arrays | str | None:
     if not path.is_file():
         return None
     try:
-        return read_arrays(path, ARRAYS, CANARY_ARRAYS)
+        return read_arrays(path, ARRAYS, PERHAPS)
     except (OSError, ValueError):
         return f"{SCORES} cannot be read: it is no whole archive of arrays without pickles"
 
@@ -172,29 +173,27 @@ def _contradictions(record: Record) -> list[str]:
     return [f"privacy_score: {_shown(stated)} in the record, {_shown(due)} by its own test_acc and mia_auc"]
 
 
-def _own_faults(run: Run, test_labels: ArrayLike) -> list[str]:
+def _own_faults(run: Run, measure: Measured) -> list[str]:
     """Whether the record's metrics follow from the logits beside it, whatever machine made them."""
     if not isinstance(run.scores, Mapping):
         return [run.scores] if run.scores else []
     try:
-        logits, member = run.scores["train_logits"], run.scores["member"]
-        honest = ~run.scores["canary"] if "canary" in run.scores else np.ones(len(member), np.bool_)
-        metrics = membership_metrics(logits[honest], member[honest], run.scores["test_logits"], test_labels)
+        metrics = measure(run.scores)
     except (ValueError, TypeError, IndexError) as error:
         return [] if None in run.record.metrics.values() else [f"{SCORES}: {error}"]
     return [
         f"{name}: {_shown(stated)} in the record, {_shown(metrics[name])} by the logits in {SCORES}"
         for name, stated in run.record.metrics.items()
-        if name in metrics and (stated is None or abs(stated - metrics[name]) > ROUNDING)
+        if name in metrics and _far(Compared(name, stated, metrics[name]), ROUNDING)
     ]
 
 
 def _other_members(recorded: Run, again: Run) -> list[str]:
-    """Who is a member, and what a canary's label is, follows from key, seed and data on every machine."""
+    """Who is a member, which labels are wrong and what is for validation follow from key, seed and data anywhere."""
     if not isinstance(recorded.scores, Mapping) or not isinstance(again.scores, Mapping):
         return []
     faults = []
-    for name, words in (("member", "members"), ("canary", "canaries"), ("labels", "wrong labels")):
+    for name, words in (("member", "members"), ("labels", "wrong labels"), ("validation", "validation examples")):
         if not np.array_equal(recorded.scores.get(name, ()), again.scores.get(name, ())):
             faults.append(f"{SCORES}: the {words} are not those of the record's split key and seed")
     return faults

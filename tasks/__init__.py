@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from mlsbench.tasks.array import Array, Method
 from mlsbench.tasks.loader import PublishedRow, TaskFolder, load_task, open_task, spec_schema
 from mlsbench.tasks.registry import baseline_path, get_task, list_tasks
 from mlsbench.tasks.spec import (
-    Array,
     Baseline,
     Benchmark,
     Contract,
     Dataset,
     Limits,
-    Method,
     Metric,
     Precision,
     Protocol,

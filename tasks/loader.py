@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,14 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from mlsbench import UserError
-from mlsbench.tasks.spec import Count, Model, Name, Task
+from mlsbench.tasks.array import Model, Name
+from mlsbench.tasks.spec import Count, Task
 
 SPEC = "task.toml"
 INSTRUCTION = "instruction.md"
+MEASURE = "measure.py"
 PUBLISHED = "published.csv"
+CATALOGUE = Path(__file__).parent / "catalogue.toml"
 
 
 class PublishedRow(Model):
@@ -58,6 +61,10 @@ class TaskFolder:
         """What the reader who is to solve the task gets to read, as Markdown."""
         return _read_text(self.path / INSTRUCTION)
 
+    def measure(self) -> str:
+        """The text of the code that makes metrics of a result: it defines `measure`."""
+        return _read_text(self.path / MEASURE)
+
     def published(self) -> list[PublishedRow]:
         """The published results in file order, no rows if the task has none; an empty cell is a metric of None."""
         file = self.path / PUBLISHED
@@ -82,8 +89,9 @@ class TaskFolder:
         return rows
 
     def digest(self) -> str:
-        """Hex SHA-256 over the bytes of task.toml followed by those of the template."""
-        return hashlib.sha256(_read(self.path / SPEC) + _read(self.path / self.spec.contract.file)).hexdigest()
+        """Hex SHA-256 over the specification, as JSON with what it takes from the catalogue, template and measure."""
+        parts = (self.spec.model_dump_json(), self.template(), self.measure())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def load_task(folder: Path) -> Task:
@@ -99,9 +107,32 @@ def load_task(folder: Path) -> Task:
         raise UserError(f"{file}: not valid TOML: {error}") from None
     try:
         # By way of JSON, because only there strict validation takes arrays for tuples; TOML's dates become strings.
-        return Task.model_validate_json(json.dumps(content, default=str), strict=True)
+        return Task.model_validate_json(json.dumps(_with_catalogue(content), default=str), strict=True)
     except ValidationError as error:
         raise UserError(_explain(str(file), error)) from None
+
+
+def _with_catalogue(content: dict[str, Any]) -> dict[str, Any]:
+    """`content` and what its protocols, and the benchmarks of these, name without its being defined there."""
+    known = tomllib.loads(_read_text(CATALOGUE))
+    own: dict[str, dict[str, Any]] = {}
+    for kind in known:
+        own[kind] = content.get(kind, {})
+        if not isinstance(own[kind], dict):
+            return content  # validation says so
+    used = [name for protocol in _tables(content.get("protocols")) for name in protocol.get("benchmarks", ())]
+    benchmarks = own["benchmarks"] | _missing(used, own["benchmarks"], known["benchmarks"])
+    named = [benchmark.get("dataset") for benchmark in _tables(benchmarks)]
+    datasets = own["datasets"] | _missing(named, own["datasets"], known["datasets"])
+    return content | {"benchmarks": benchmarks, "datasets": datasets}
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [table for table in value.values() if isinstance(table, dict)] if isinstance(value, dict) else []
+
+
+def _missing(names: Sequence[object], own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: known[name] for name in names if isinstance(name, str) and name in known and name not in own}
 
 
 def open_task(folder: Path) -> TaskFolder:

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mlsbench.tasks.array import Method, Model, Name
+from mlsbench.tasks.offers import mistakes
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["auto", "fp32", "bf16"]
-
-
-class Model(BaseModel):
-    """Base of all parts of a specification: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
-
-
-class Array(Model):
-    """A named array of a contract's method."""
-
-    name: Name
-    dtype: Literal["float32", "int64"]
-    shape: tuple[str, ...] = Field(description="symbolic dimensions, for example ['batch', 'classes']; [] is a scalar")
-    gradient: bool = Field(False, description="the reply carries d output / d this input")
-
-
-class Method(Model):
-    """A method that the candidate implements: arrays in, arrays out, gradients of its first output."""
-
-    inputs: tuple[Array, ...]
-    outputs: tuple[Array, ...]
-
-    @model_validator(mode="after")
-    def _differentiable(self) -> Method:
-        if any(a.gradient for a in self.outputs):
-            raise ValueError("only inputs have gradients")
-        if any(a.gradient and a.dtype != "float32" for a in self.inputs):
-            raise ValueError("an input with a gradient must be float32")
-        if any(a.gradient for a in self.inputs) and not (self.outputs and self.outputs[0].shape == ()):
-            raise ValueError("a method with gradients needs a scalar as its first output")
-        return self
 
 
 class Contract(Model):
@@ -58,7 +28,13 @@ class Contract(Model):
         alias="class", description="class that the submission defines, constructed without arguments"
     )
     modules: tuple[str, ...] = Field(description="modules that a submission may import")
-    methods: dict[Name, Method]
+    methods: dict[Name, Method] = Field(description="what the trainer calls: `compute_loss`, `mix`; `fit`, `score`")
+
+    @model_validator(mode="after")
+    def _offered(self) -> Contract:
+        if wrong := mistakes(self.methods):
+            raise ValueError("; ".join(wrong))
+        return self
 
 
 class Limits(Model):
@@ -150,6 +126,10 @@ class Protocol(Model):
     benchmarks: tuple[Name, ...]
     seeds: tuple[int, ...]
     training: Training
+    members: Count | None = Field(None, description="members of each model, as many as there can be by default")
+    references: tuple[int, ...] = Field(
+        (), description="seeds of the models whose membership an attack is told; of other pairs than `seeds`"
+    )
     canaries: Annotated[int, Field(ge=0)] = Field(
         0, description="examples with a wrong label, half of them members by chance; fewer than members"
     )
@@ -161,6 +141,8 @@ class Baseline(Model):
 
     title: str
     control: bool = Field(False, description="not a defense, but what a defense must beat")
+    submission: Name | None = Field(None, description="the baseline whose file it is, if that is another's")
+    variant: Name | None = Field(None, description="of the model: of resnet20 the variant dropout is resnet20_dropout")
 
 
 class Task(Model):
@@ -174,11 +156,14 @@ class Task(Model):
     limits: Limits = Limits()
     validity: Validity = Validity()
     metrics: tuple[Metric, ...]
-    datasets: dict[Name, Dataset]
-    benchmarks: dict[Name, Benchmark]
+    datasets: dict[Name, Dataset] = Field({}, description="beside those of the catalogue that benchmarks use")
+    benchmarks: dict[Name, Benchmark] = Field({}, description="beside those of the catalogue that protocols use")
     protocols: dict[Name, Protocol]
     default_protocol: Name
     baselines: dict[Name, Baseline]
+    poison: dict[Name, Fraction] = Field(
+        {}, description="share of members, by benchmark, that are trained with a label of another class"
+    )
 
     @model_validator(mode="after")
     def _references(self) -> Task:
@@ -191,6 +176,12 @@ class Task(Model):
                 raise ValueError(f"benchmarks.{name}.dataset: there is no dataset {benchmark.dataset!r}")
             if benchmark.size % self.datasets[benchmark.dataset].shape[0]:
                 raise ValueError(f"benchmarks.{name}.size: {benchmark.size} is no multiple of the dataset's side")
+        for name in self.poison:
+            if name not in self.benchmarks:
+                raise ValueError(f"poison.{name}: there is no benchmark {name!r}")
+        for name, baseline in self.baselines.items():
+            if baseline.submission is not None and baseline.submission not in self.baselines:
+                raise ValueError(f"baselines.{name}.submission: there is no baseline {baseline.submission!r}")
         for name, protocol in self.protocols.items():
             for used in protocol.benchmarks:
                 if used not in self.benchmarks:
@@ -201,6 +192,33 @@ class Task(Model):
     def primary(self) -> Metric:
         """The metric that ranks entries."""
         return next(m for m in self.metrics if m.primary)
+
+    @property
+    def procedure(self) -> Literal["loss", "attack"]:
+        """What a job does with a submission: it trains a model with the loss, or attacks trained models."""
+        return "attack" if "score" in self.contract.methods else "loss"
+
+    @property
+    def parts(self) -> Literal[2, 3]:
+        """Into what the pool is divided: members and non-members, and examples for validation if the loss sees such."""
+        loss = self.contract.methods.get("compute_loss")
+        return 3 if loss and any(array.name.startswith("reference_") for array in loss.inputs) else 2
+
+    @property
+    def audited(self) -> bool:
+        """Whether the audit has something to say: it is about what mia_auc misses."""
+        return any(metric.name == "mia_auc" for metric in self.metrics)
+
+    def most_members(self, benchmark: str) -> int:
+        """How many members a model of `benchmark` can have."""
+        pool = self.datasets[self.benchmarks[benchmark].dataset].train
+        return pool // 2 if self.parts == 2 else (pool - pool // 3) // 2
+
+    def model(self, benchmark: str, baseline: str | None = None) -> str:
+        """The architecture of `benchmark`, in the variant of `baseline` if that is a baseline of its own model."""
+        known = self.baselines.get(baseline) if baseline else None
+        model = self.benchmarks[benchmark].model
+        return f"{model}_{known.variant}" if known and known.variant else model
 
     def training(self, protocol: str, benchmark: str) -> Training:
         """The training values of `benchmark` under `protocol`."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mlsbench.harness import execute, graphs
+from mlsbench.harness.exchange import LossExchange
 from mlsbench.harness.graphs import GraphedStep, GraphError, make_step
 from mlsbench.harness.images import Draw, Images
 from mlsbench.harness.job import run
@@ -81,13 +82,13 @@ def trained(
     made, pictures, seen = model(device, name), images(device), []
     labels = torch.arange(COUNT) % 10
 
-    def loss(logits: Tensor, targets: Tensor, epoch: int) -> Answer:
+    def loss(logits: Tensor, labels: Tensor, epoch: int) -> Answer:
         seen.append(logits.clone())
-        gradient = (torch.softmax(logits, 1) - torch.nn.functional.one_hot(targets, 10)) / len(logits)
-        return Answer(0.0, gradient, 1.0, True)
+        gradient = (torch.softmax(logits, 1) - torch.nn.functional.one_hot(labels, 10)) / len(logits)
+        return Answer(0.0, {"logits": gradient}, 1.0, True)
 
     step = way(made, pictures, training, bf16)  # type: ignore[call-arg]
-    for _ in train(made, step, pictures, labels, training, RunSeeds(0, 1, 2), loss):
+    for _ in train(made, LossExchange(step, loss), pictures, labels, training, RunSeeds(0, 1, 2)):
         pass
     return seen, {key: value.cpu() for key, value in made.state_dict().items()}
 
@@ -210,13 +211,13 @@ def test_memory_that_is_not_there_is_no_reason_for_plain_steps(monkeypatch: pyte
 
 
 def test_what_the_oracle_raises_is_passed_on(device: str) -> None:
-    def late(logits: Tensor, targets: Tensor, epoch: int) -> Answer:
+    def late(logits: Tensor, labels: Tensor, epoch: int) -> Answer:
         raise CandidateError("too slow: no whole reply before the deadline")
 
     made, pictures = model(device), images(device)
     step = GraphedStep(made, pictures, TRAINING, bf16=False)
     with pytest.raises(CandidateError, match="too slow"):
-        list(train(made, step, pictures, torch.arange(COUNT) % 10, TRAINING, RunSeeds(0, 1, 2), late))
+        list(train(made, LossExchange(step, late), pictures, torch.arange(COUNT) % 10, TRAINING, RunSeeds(0, 1, 2)))
 
 
 def record(file: Path, runs: Path) -> Record:

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from mlsbench.harness.data import enlarge, load
+from mlsbench.harness.exchange import Loss, LossExchange
 from mlsbench.harness.images import Images
 from mlsbench.harness.models import build, initialize
-from mlsbench.harness.oracle import Answer, Oracle
-from mlsbench.harness.session import open_session
+from mlsbench.harness.oracle import METHOD, Answer, Oracle
+from mlsbench.harness.session import open_session, wire_method
 from mlsbench.harness.split import run_seeds
 from mlsbench.harness.step import EagerStep
-from mlsbench.harness.trainer import Loss, train
+from mlsbench.harness.trainer import train
 from mlsbench.sandbox.choose import BACKENDS
 from mlsbench.sandbox.worker import SEED
 from mlsbench.tasks import baseline_path, get_task
@@ -74,7 +75,7 @@ def direct(text: str) -> Loss:
         value = candidate.compute_loss(leaf, labels.clone(), epoch)
         value.backward()
         assert leaf.grad is not None
-        return Answer(value.item(), leaf.grad, leaf.grad.norm().item(), True)
+        return Answer(value.item(), {"logits": leaf.grad}, leaf.grad.norm().item(), True)
 
     return loss
 
@@ -91,7 +92,8 @@ def weights(loss: Loss) -> dict[str, Tensor]:
     initialize(model, seeds.init)
     training = TASK.spec.training("smoke", "resnet20-digits").model_copy(update={"epochs": 3})
     step = EagerStep(model, images, training, bf16=False)
-    for _ in train(model, step, images, torch.from_numpy(data.train_labels[chosen]), training, seeds, loss):
+    labels = torch.from_numpy(data.train_labels[chosen])
+    for _ in train(model, LossExchange(step, loss), images, labels, training, seeds):
         pass
     return model.state_dict()
 
@@ -115,7 +117,7 @@ def test_the_weights_are_those_of_training_in_one_process(
         pytest.skip("bubblewrap does not work here")
     with open_session(TASK.spec, sandbox, tmp_path / "log") as session:
         session.load(LOSSES[name])
-        got = weights(Oracle(session))
+        got = weights(Oracle(session, wire_method(TASK.spec, METHOD)))
         session.finish()
     assert got.keys() == expected[name].keys()
     assert all(torch.equal(got[key], expected[name][key]) for key in got)

@@ -18,7 +18,7 @@ EXPLOITS = Path(__file__).parent.parent / "exploits"
 
 def ask(text: str, folder: Path, sandbox: str = "inprocess", classes: int = 10, epochs: int = 100) -> None:
     with open_session(FOLDER.spec, sandbox, folder / "log") as session:
-        probe(session, text, classes, epochs)
+        probe(session, text, FOLDER.spec, classes, epochs)
 
 
 @pytest.mark.parametrize("name", ["ignore_logits", "ignore_logits_detached"])

@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mlsbench.harness.exchange import CollapsedError, LossExchange
 from mlsbench.harness.images import Images, epoch_draws
 from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
 from mlsbench.harness.step import MOMENTUM, EagerStep
-from mlsbench.harness.trainer import CollapsedError, EpochStats, learning_rate, predict
+from mlsbench.harness.trainer import EpochStats, learning_rate, predict
 from mlsbench.harness.trainer import train as train_in_steps
 from mlsbench.tasks import Training
 
@@ -38,7 +39,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, epoch: int) -> Answer:
     loss = F.cross_entropy(leaf, labels)
     loss.backward()
     assert leaf.grad is not None
-    return Answer(loss.item(), leaf.grad, leaf.grad.norm().item(), True)
+    return Answer(loss.item(), {"logits": leaf.grad}, leaf.grad.norm().item(), True)
 
 
 def data(count: int = 40) -> tuple[Images, Tensor]:
@@ -59,7 +60,7 @@ def train(
     bf16: bool,
 ) -> Iterator[EpochStats]:  # fmt: skip
     step = EagerStep(model, images, training, bf16)
-    return train_in_steps(model, step, images, labels, training, seeds, loss)
+    return train_in_steps(model, LossExchange(step, loss), images, labels, training, seeds)
 
 
 def trained(loss: Callable[..., Answer] = cross_entropy, training: Training = COSINE, **changes: Any) -> nn.Module:
@@ -155,7 +156,7 @@ def test_training_equals_torchs_plain_sgd_on_a_loss_in_the_graph_bit_for_bit() -
 
 def test_weight_decay_acts_on_every_parameter() -> None:
     def nothing(logits: Tensor, labels: Tensor, epoch: int) -> Answer:
-        return Answer(0.0, torch.zeros_like(logits), 0.0, False)
+        return Answer(0.0, {"logits": torch.zeros_like(logits)}, 0.0, False)
 
     model = resnet()
     with torch.no_grad():
@@ -198,7 +199,7 @@ def test_logits_that_are_not_finite_end_training_and_name_the_epoch() -> None:
     def huge(logits: Tensor, labels: Tensor, epoch: int) -> Answer:
         scale = 1e38 if epoch == 1 else 1.0
         answer = cross_entropy(logits, labels, epoch)
-        return answer._replace(gradient=answer.gradient * scale)
+        return answer._replace(gradients={"logits": answer.gradient * scale})
 
     with pytest.raises(CollapsedError, match=r"logits are not finite in epoch 1"):
         trained(huge)
@@ -208,7 +209,7 @@ def test_weights_that_are_not_finite_end_training_after_the_epoch() -> None:
     def huge_at_the_end(logits: Tensor, labels: Tensor, epoch: int) -> Answer:
         answer = cross_entropy(logits, labels, epoch)
         last = epoch == 1 and len(labels) == 8
-        return answer._replace(gradient=answer.gradient * (torch.inf if last else 1.0))
+        return answer._replace(gradients={"logits": answer.gradient * (torch.inf if last else 1.0)})
 
     with pytest.raises(CollapsedError, match=r"weights are not finite after epoch 1"):
         trained(huge_at_the_end)
@@ -228,7 +229,7 @@ def test_epoch_statistics_are_means_over_batches_and_count_zero_gradients() -> N
     def fading(logits: Tensor, labels: Tensor, epoch: int) -> Answer:
         answer = cross_entropy(logits, labels, epoch)
         if len(labels) == 8:
-            answer = answer._replace(gradient=torch.zeros_like(logits), norm=0.0)
+            answer = answer._replace(gradients={"logits": torch.zeros_like(logits)}, norm=0.0)
         answers.append(answer)
         return answer
 

@@ -73,10 +73,11 @@ class Workers:
         ending, stage = Ending(), "load"
         try:
             session.load(text)
-            oracle = Oracle(session)
+            oracle = Oracle(session, self.contract.methods[0])
             for epoch in range(EPOCHS):
                 stage = f"call {epoch}"
-                answer = oracle(*batch(epoch), epoch)
+                logits, labels = batch(epoch)
+                answer = oracle(logits=logits, labels=labels, epoch=epoch)
                 ending.answers.append((answer.loss, answer.gradient.clone()))
             stage = "finish"
             session.finish()

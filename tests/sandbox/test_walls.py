@@ -136,14 +136,15 @@ import sys
 from pathlib import Path
 import torch
 from mlsbench.harness.oracle import Oracle
-from mlsbench.harness.session import open_session
+from mlsbench.harness.session import open_session, wire_method
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.tasks import get_task, read_submission
 task = get_task("security-membership-inference-defense")
 with open_session(task.spec, "inprocess", Path("unused")) as session:
     try:
         session.load(read_submission(Path(sys.argv[1]), task).text)
-        print("loss", Oracle(session)(torch.randn(8, 10), torch.arange(8), 0).loss)
+        oracle = Oracle(session, wire_method(task.spec, "compute_loss"))
+        print("loss", oracle(logits=torch.randn(8, 10), labels=torch.arange(8), epoch=0).loss)
     except CandidateError as error:
         print(error)
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlsbench.tasks import TaskFolder, get_task
+from mlsbench.tasks.loader import CATALOGUE
 
 NAME = "security-membership-inference-defense"
 
@@ -20,5 +21,8 @@ def task() -> TaskFolder:
 
 @pytest.fixture
 def broken(task: TaskFolder, tmp_path: Path) -> Path:
-    """A writable copy of the task's folder."""
-    return Path(shutil.copytree(task.path, tmp_path / NAME))
+    """A writable copy of the task's folder, whose task.toml says itself all that it uses of the catalogue."""
+    folder = Path(shutil.copytree(task.path, tmp_path / NAME))
+    with (folder / "task.toml").open("a") as file:
+        file.write(CATALOGUE.read_text())
+    return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from pathlib import Path
@@ -50,6 +49,22 @@ def test_the_task_that_ships_here_loads(task: TaskFolder) -> None:
         ('dataset = "cifar10"', 'dataset = "cifar"', ["benchmarks.resnet20-cifar10.dataset: there is no dataset"]),
         ("size = 32", "size = 33", ["benchmarks.resnet20-cifar10.size: 33 is no multiple"]),
         ('benchmarks = ["resnet20-c', 'benchmarks = ["resnet-c', ["protocols.paper.benchmarks: there is no benchmark"]),
+        (
+            'name = "labels", dtype',
+            'name = "images", dtype',
+            ["compute_loss: there is no input 'images'", "logits, labels"],
+        ),
+        (
+            'dtype = "int64", shape = ["batch"]',
+            'dtype = "int64", shape = ["classes"]',
+            ["labels is int64 of the shape"],
+        ),
+        ("gradient = true", "gradient = false", ["at least one input needs gradient = true"]),
+        (
+            "[contract.methods.compute_loss]",
+            "[contract.methods.loss]",
+            ["a contract has the methods compute_loss; mix"],
+        ),
         ("primary = true", "primary = false", ["exactly one metric must be primary"]),
         (
             "shape = [] }]",
@@ -139,16 +154,30 @@ def test_a_templates_markers_must_stand_in_order(broken: Path) -> None:
         open_task(broken).template()
 
 
-def test_the_digest_is_that_of_the_two_files_one_after_the_other(task: TaskFolder) -> None:
-    parts = [(task.path / name).read_bytes() for name in ("task.toml", task.spec.contract.file)]
-    assert task.digest() == hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-@pytest.mark.parametrize("name", ["task.toml", "custom_membership_defense.py"])
-def test_a_change_of_either_file_changes_the_digest(task: TaskFolder, broken: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["measure.py", "custom_membership_defense.py"])
+def test_a_change_of_code_changes_the_digest(broken: Path, name: str) -> None:
+    before = open_task(broken).digest()
     with (broken / name).open("a") as file:
         file.write("# changed\n")
-    assert open_task(broken).digest() != task.digest()
+    assert open_task(broken).digest() != before
+
+
+def test_a_change_of_a_value_changes_the_digest_and_one_of_a_comment_does_not(broken: Path) -> None:
+    before, file = open_task(broken).digest(), broken / "task.toml"
+    file.write_text(f"# a comment\n{file.read_text()}")
+    assert open_task(broken).digest() == before
+    file.write_text(file.read_text().replace("weight_decay = 5e-4", "weight_decay = 4e-4", 1))
+    assert open_task(broken).digest() != before
+
+
+def test_what_the_catalogue_says_is_the_same_as_what_the_task_says_itself(task: TaskFolder, broken: Path) -> None:
+    assert open_task(broken).digest() == task.digest()  # whose own text, unlike the broken one's, has no dataset
+
+
+def test_a_task_has_of_the_catalogue_what_its_protocols_use(task: TaskFolder) -> None:
+    used = {name for protocol in task.spec.protocols.values() for name in protocol.benchmarks}
+    assert set(task.spec.benchmarks) == used
+    assert set(task.spec.datasets) == {benchmark.dataset for benchmark in task.spec.benchmarks.values()}
 
 
 def test_the_json_schema_accepts_the_task_and_refuses_an_unknown_key(task: TaskFolder) -> None:

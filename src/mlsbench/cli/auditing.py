@@ -20,9 +20,8 @@ from mlsbench.scoring.audit_document import AUDIT_FILE, Audit
 from mlsbench.scoring.export import export_scores
 from mlsbench.scoring.job_audit import FEWEST
 from mlsbench.scoring.kept import WEIGHTS, read_curve, read_scores
-from mlsbench.scoring.membership import accuracy
 from mlsbench.scoring.record import MOST_BYTES, read_whole
-from mlsbench.scoring.roc import BoolArray
+from mlsbench.scoring.trained import Trained
 from mlsbench.tasks import Task
 
 
@@ -58,7 +57,7 @@ class Auditor:
             raise NothingToAuditError(f"{label}: nothing to audit: {self._why(missing)}")
         for one in jobs:
             if (seed := one.record.setting.seed) in audited:
-                kept[seed] = replace(kept[seed], white_box=self._white_box(one, data, kept[seed].model))
+                kept[seed] = replace(kept[seed], white_box=self._white_box(one, data, kept[seed].pool))
         done = audit_entry(kept, missing, audited)
         try:
             write_whole(folder / AUDIT_FILE, done.model_dump_json(indent=1).encode() + b"\n")
@@ -78,7 +77,7 @@ class Auditor:
     def _prepared(self, benchmark: str) -> Prepared:
         name = self._spec.benchmarks[benchmark].dataset
         if name not in self._data:
-            self._data[name] = load(name, self._spec.datasets[name], None, self._variant.members)
+            self._data[name] = load(name, self._spec.datasets[name], None, self._variant.members, self._spec.parts)
         return self._data[name]
 
     def _white_box(self, job: Stored, data: Prepared, model: Outputs) -> Mapping[str, Scores | str]:
@@ -87,10 +86,10 @@ class Auditor:
             return {}
         from mlsbench.harness.white_box import ATTACKS, gradient_attacks  # torch takes a second to import
 
-        weights, benchmark = job.path.with_name(WEIGHTS), job.record.setting.benchmark
-        typer.echo(f"gradients of {benchmark}, seed {job.record.setting.seed}", err=True)
+        setting, weights = job.record.setting, job.path.with_name(WEIGHTS)
+        typer.echo(f"gradients of {setting.benchmark}, seed {setting.seed}", err=True)
         try:
-            return gradient_attacks(weights, self._spec, benchmark, data, model, self._gradients)
+            return gradient_attacks(weights, self._spec, setting, data, model, self._gradients)
         except UserError as error:
             return dict.fromkeys(ATTACKS, str(error))
 
@@ -105,26 +104,27 @@ def _kept(jobs: Sequence[Stored], data: Prepared, classes: int) -> tuple[dict[in
         try:
             if record.status != "scored":
                 raise UserError(f"{record.status}, not scored")
-            model, test_logits, canary = read_scores(folder, data.train_labels, (len(data.test_labels), classes))
-            if not all(_same(canary, other.canary) for other in kept.values()):
-                raise UserError(f"{folder}: its canaries are not those of the other seeds")
-            member = model.member if canary is None else model.member[~canary]
+            model = read_scores(folder, data.train_labels, data.test_labels, classes)
+            if not all(_aside(model) == _aside(other.trained) for other in kept.values()):
+                raise UserError(f"{folder}: its canaries or validation examples are not those of the other seeds")
+            member = model.member[model.honest]
             if min(member.sum(), (~member).sum()) < FEWEST:
                 raise UserError(f"fewer than {FEWEST} members or non-members")
         except UserError as error:
             missing[f"seed {seed}"] = f"seed {seed}: {error}"
             continue
         digest = hashlib.sha256(read_whole(one.path, MOST_BYTES)).hexdigest()
-        test_acc = accuracy(test_logits, data.test_labels)
-        kept[seed] = Kept(record, digest, model, test_logits, test_acc, read_curve(folder), canary)
+        kept[seed] = Kept(record, digest, model, read_curve(folder))
     for seed in [seed for seed in kept if seed % 2 == 0 and seed + 1 in kept]:
-        first, second = kept[seed], kept[seed + 1]
-        if (first.model.member == second.model.member).sum() > 1:  # of an odd pool one example is nobody's member
+        first, second = (kept[s].trained for s in (seed, seed + 1))
+        same = (first.member == second.member) & ~first.validation
+        if same.sum() > 1:  # of an odd pool one example is nobody's member
             del kept[seed], kept[seed + 1]
             why = f"seeds {seed} and {seed + 1}: their members are not complementary"
             missing |= {f"seed {seed}": why, f"seed {seed + 1}": why}
     return kept, missing
 
 
-def _same(canary: BoolArray | None, other: BoolArray | None) -> bool:
-    return canary is other or (canary is not None and other is not None and np.array_equal(canary, other))
+def _aside(model: Trained) -> tuple[bytes, bytes]:
+    """Which examples are canaries, with their labels, and which were for validation, to be compared."""
+    return np.where(model.mislabelled, model.labels, -1).tobytes(), model.validation.tobytes()

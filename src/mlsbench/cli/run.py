@@ -117,7 +117,8 @@ def baselines(
     )
     entries = []
     for baseline in dict.fromkeys(only or known):
-        candidate = read_submission(baseline_path(task, baseline), folder)
+        shared = folder.spec.baselines[baseline].submission
+        candidate = read_submission(baseline_path(task, shared or baseline), folder)
         entries.append((_entry(baseline, EntryType.baseline, candidate), candidate))
     _finish(launch, entries, json_, compared=True, report=written)
 

@@ -49,10 +49,12 @@ def verify(
     """
     from mlsbench.cli.again import launch_again, record_key, stored_submission
     from mlsbench.harness.data import load
+    from mlsbench.harness.measure import Measure
     from mlsbench.harness.plan import FINISHED
     from mlsbench.scoring import read_run, unlike_settings
     from mlsbench.scoring import verify as compare
     from mlsbench.scoring.record import RECORD_FILE
+    from mlsbench.scoring.trained import from_kept
     from mlsbench.tasks import get_task
 
     if record.is_file() and record.name != RECORD_FILE:
@@ -83,8 +85,13 @@ def verify(
             typer.echo(f"error: the second run failed for this machine's reasons: {again.record.reason}", err=True)
             raise typer.Exit(INFRASTRUCTURE)
         dataset = job.spec.benchmarks[job.setting.benchmark].dataset
-        data = load(dataset, job.spec.datasets[dataset], job.data, job.members)
-        found = compare(run, read_run(again.path.parent), data.test_labels)
+        data = load(dataset, job.spec.datasets[dataset], job.data, job.members, job.spec.parts)
+        measure = Measure(job.measure, [metric.name for metric in job.spec.metrics])
+        found = compare(
+            run,
+            read_run(again.path.parent),
+            lambda kept: measure(from_kept(kept, data.train_labels, data.test_labels)),
+        )
     _finish(record, stated, found, found.faults, json_)
 
 
