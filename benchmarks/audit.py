@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import sklearn
 
-from mlsbench.scoring.attacks import Outputs
 from mlsbench.scoring.audit import Kept, audit_entry
 from mlsbench.scoring.record import Entry, Record, Setting
+from mlsbench.scoring.trained import Trained
 
 DIGEST = "0" * 64
 
@@ -63,6 +63,7 @@ def made_up(seed: int, examples: int, classes: int) -> Kept:
     )
     setting = Setting(
         task="made-up", task_version=1, frozen=DIGEST, benchmark="made-up", protocol="made-up", seed=seed,
+        model="resnet20",
         split_key=DIGEST, sandbox="process", device_kind="cpu", precision="fp32", torch="0", data=DIGEST,
     )  # fmt: skip
     entry = Entry(name="made up", type="vanilla", submission=DIGEST)
@@ -70,7 +71,8 @@ def made_up(seed: int, examples: int, classes: int) -> Kept:
         job_key=setting.job_key(DIGEST), entry=entry, setting=setting, status="scored", metrics={},
         created=datetime.now(UTC),
     )  # fmt: skip
-    return Kept(record, DIGEST, Outputs(logits, labels, member), logits[: examples // 5], 0.66)
+    tested, none = slice(0, examples // 5), np.zeros(examples, np.bool_)
+    return Kept(record, DIGEST, Trained(logits, labels, labels, member, none, logits[tested], labels[tested]))
 
 
 if __name__ == "__main__":

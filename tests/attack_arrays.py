@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlsbench.scoring.attacks import Outputs
+from mlsbench.scoring.trained import Trained
 
 Floats = NDArray[np.float64]
 
@@ -56,3 +57,17 @@ def untrained(examples: int = 4000, classes: int = 10, seed: int = 0) -> Outputs
 def changed(outputs: Outputs, **arrays: Any) -> Outputs:
     """`outputs` with other logits, labels or member."""
     return Outputs(**{"logits": outputs.logits, "labels": outputs.labels, "member": outputs.member, **arrays})
+
+
+def trained(
+    outputs: Outputs, *, test_acc: float = 0.8, true_labels: NDArray[np.int64] | None = None, seed: int = 0,
+    validation: NDArray[np.bool_] | None = None,
+) -> Trained:  # fmt: skip
+    """The model of `outputs`, right about `test_acc` of 90 random test examples; its labels are true by default."""
+    test = np.random.default_rng(seed).normal(size=(90, outputs.logits.shape[1])).astype(np.float32)
+    top, right = test.argmax(axis=1), np.arange(90) < round(test_acc * 90)
+    none = np.zeros(len(outputs), np.bool_)
+    return Trained(
+        outputs.logits, outputs.labels, outputs.labels if true_labels is None else true_labels, outputs.member,
+        none if validation is None else validation, test, np.where(right, top, (top + 1) % test.shape[1]),
+    )  # fmt: skip

@@ -21,7 +21,7 @@ PROTOCOL = f"smoke+members={MEMBERS}"
 SETTING: dict[str, Any] = {
     "task": TASK, "task_version": 1, "frozen": "f" * 64, "protocol": PROTOCOL, "benchmark": BENCHMARK,
     "split_key": read_key("public").digest, "sandbox": "process", "device_kind": "cpu", "precision": "fp32",
-    "torch": "2.6",
+    "torch": "2.6", "model": "resnet20",
 }  # fmt: skip
 CURVE = "epoch,test_acc,member_acc,mia_auc\n" + "".join(f"{i},{i / 10},{i / 8},{0.5 + i / 100}\n" for i in range(6))
 

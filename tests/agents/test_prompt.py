@@ -32,6 +32,7 @@ def measured(runs: Path, name: str, kind: str, score: float, status: Status = "s
         for seed in (42, 43):
             setting = Setting(
                 task=TASK.spec.id, task_version=1, frozen="f" * 64, benchmark=benchmark, protocol="smoke", seed=seed,
+                model="resnet20",
                 split_key="a" * 64, sandbox="process", device_kind="cpu", precision="fp32", torch="2", data="d" * 64,
             )  # fmt: skip
             entry = Entry.model_validate({"name": name, "type": kind, "submission": "1" * 64})

@@ -24,6 +24,7 @@ def test_a_protocol_with_canaries_has_their_column(
     for seed, auc in ((42, 0.7), (43, 0.8)):
         setting = Setting(
             task=TASK, task_version=1, frozen="f" * 64, benchmark=benchmark, protocol=protocol, seed=seed,
+            model="resnet20",
             split_key="a" * 64, sandbox="process", device_kind="cpu", precision="fp32", torch="2.6", data="d" * 64,
         )  # fmt: skip
         entry = Entry(name="mine", type="agent", submission="1" * 64)

@@ -20,7 +20,8 @@ TASK = "security-membership-inference-defense"
 NAME = "[red]a|b&c</td>=1"
 SETTING: dict[str, Any] = {
     "task": TASK, "task_version": 1, "frozen": "f" * 64, "protocol": "smoke", "split_key": read_key("public").digest,
-    "sandbox": "process", "device_kind": "cpu", "precision": "fp32", "torch": "2.6", "data": "d" * 64,
+    "sandbox": "process", "device_kind": "cpu", "precision": "fp32", "torch": "2.6",
+    "model": "resnet20", "data": "d" * 64,
 }  # fmt: skip
 BENCHMARKS = ("resnet20-digits", "vgg16bn-digits", "mobilenetv2-digits")
 

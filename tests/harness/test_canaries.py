@@ -18,9 +18,10 @@ from mlsbench.harness.data import load
 from mlsbench.harness.job import run
 from mlsbench.harness.plan import Job, Machine, plan, variant
 from mlsbench.harness.split import membership, read_key
-from mlsbench.scoring.kept import KeptScores, read_scores
+from mlsbench.scoring.kept import read_scores
 from mlsbench.scoring.membership import confidence_order, membership_auc
 from mlsbench.scoring.record import Entry, Record, read_record
+from mlsbench.scoring.trained import Trained
 from mlsbench.tasks import get_task, read_submission
 
 KEYS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(4000)]
@@ -101,22 +102,21 @@ def test_as_many_canaries_as_members_are_refused(tmp_path: Path, overrides: tupl
         jobs(tmp_path, *overrides)
 
 
-def ran(job: Job) -> tuple[Record, KeptScores]:
+def ran(job: Job) -> tuple[Record, Trained]:
     run(job, lambda event: None, 0.0)
     data = load("digits", TASK.spec.datasets["digits"], None, job.members)
-    return read_record(job.folder / "record.json"), read_scores(
-        job.folder, data.train_labels, (len(data.test_labels), 10)
-    )
+    kept = read_scores(job.folder, data.train_labels, data.test_labels, 10)
+    return read_record(job.folder / "record.json"), kept
 
 
 @pytest.fixture(scope="module")
-def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Record, KeptScores]:
+def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Record, Trained]:
     overrides = ("members=96", "canaries=64", "epochs=15", "batch=32")
     (job,) = jobs(tmp_path_factory.mktemp("runs"), *overrides)
     return job, *ran(job)
 
 
-Overfitted = tuple[Job, Record, KeptScores]
+Overfitted = tuple[Job, Record, Trained]
 
 
 @pytest.mark.slow
@@ -131,10 +131,9 @@ def test_an_overfitted_model_gives_canaries_away_more_than_the_average(overfitte
 @pytest.mark.slow
 def test_the_other_metrics_are_about_honest_examples(overfitted: Overfitted) -> None:
     job, record, kept = overfitted
-    assert kept.canary is not None
-    assert kept.canary.sum() == 64
-    order, member = confidence_order(kept.model.logits), kept.model.member
-    assert record.metrics["mia_auc"] == membership_auc(order[~kept.canary], member[~kept.canary])
+    assert kept.mislabelled.sum() == 64
+    order = confidence_order(kept.pool_logits)
+    assert record.metrics["mia_auc"] == membership_auc(order[~kept.mislabelled], kept.member[~kept.mislabelled])
     with (job.folder / "curve.csv").open() as file:
         *_, last = csv.DictReader(file)
     assert float(last["mia_auc"]) == pytest.approx(record.metrics["mia_auc"], abs=1e-5)
@@ -143,7 +142,7 @@ def test_the_other_metrics_are_about_honest_examples(overfitted: Overfitted) -> 
 def test_a_job_without_canaries_keeps_no_labels(tmp_path: Path) -> None:
     (job,) = jobs(tmp_path, "members=32", "epochs=1")
     record, kept = ran(job)
-    assert kept.canary is None
+    assert not kept.mislabelled.any()
     assert "canary_auc" not in record.audit
     with np.load(job.folder / "scores.npz") as archive:
         assert set(archive.files) == {"train_logits", "test_logits", "member"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import mlsbench.tasks
 from mlsbench import UserError
 from mlsbench.harness.data import (
     DamagedData,
@@ -24,10 +22,10 @@ from mlsbench.harness.data import (
     load,
     prepared_order,
 )
-from mlsbench.tasks.spec import Dataset, Task
+from mlsbench.tasks import get_task
+from mlsbench.tasks.spec import Dataset
 
-TASK = Path(mlsbench.tasks.__path__[0]) / "security-membership-inference-defense" / "task.toml"
-SPEC = Task.model_validate(tomllib.loads(TASK.read_text()))
+SPEC = get_task("security-membership-inference-defense").spec
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 

@@ -8,7 +8,6 @@ import hashlib
 import pickle
 import socket
 import threading
-import tomllib
 import urllib.request
 from collections.abc import Iterator
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -20,7 +19,6 @@ import pytest
 from numpy.typing import NDArray
 from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
 
-import mlsbench.tasks
 from mlsbench import UserError
 from mlsbench.harness.data import data_keys, fingerprint, load
 from mlsbench.harness.prepare import (
@@ -33,10 +31,10 @@ from mlsbench.harness.prepare import (
     status,
 )
 from mlsbench.harness.split import membership
-from mlsbench.tasks.spec import Dataset, Task
+from mlsbench.tasks import get_task
+from mlsbench.tasks.spec import Dataset
 
-TASK = Path(mlsbench.tasks.__path__[0]) / "security-membership-inference-defense" / "task.toml"
-SPEC = Task.model_validate(tomllib.loads(TASK.read_text()))
+SPEC = get_task("security-membership-inference-defense").spec
 RANDOM = np.random.default_rng(11)
 RAW = {
     "train_images": RANDOM.integers(0, 256, (30, 28, 28), dtype=np.uint8),

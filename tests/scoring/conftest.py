@@ -19,6 +19,7 @@ def _setting(**changes: Any) -> Setting:
         "task_version": 1,
         "frozen": "f" * 64,
         "benchmark": "one",
+        "model": "resnet20",
         "protocol": "paper",
         "seed": 42,
         "split_key": "a" * 64,

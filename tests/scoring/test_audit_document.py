@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attack_arrays import changed, model
+from attack_arrays import changed, model, trained
 from rich.console import Console
 from scipy.special import softmax
 
@@ -33,8 +33,7 @@ def kept(make_record: Callable[..., Record]) -> dict[int, Kept]:
     found = {}
     for seed in SEEDS:
         outputs = changed(model((5, 2), (3, 2), right=(1, 0.8), examples=300, seed=seed), labels=labels)
-        test = np.random.default_rng(seed).normal(size=(90, 10)).astype(np.float32)
-        found[seed] = Kept(make_record(seed=seed, name="[red]x"), f"{seed:064x}", outputs, test, 0.8)
+        found[seed] = Kept(make_record(seed=seed, name="[red]x"), f"{seed:064x}", trained(outputs, seed=seed))
     return found
 
 
@@ -61,7 +60,7 @@ def test_it_names_the_records_that_it_used(done: Audit, kept: dict[int, Kept]) -
 
 
 def test_its_numbers_are_those_of_the_model(done: Audit, kept: dict[int, Kept]) -> None:
-    seed, outputs = done.seeds[0], kept[42].model
+    seed, outputs = done.seeds[0], kept[42].pool
     auc = next(result.auc for result in seed.attacks if result.name == "top-one")
     assert auc.value == pytest.approx(membership_auc(confidence_order(outputs.logits), outputs.member))
     assert auc.low < auc.value < auc.high
@@ -94,7 +93,7 @@ def test_the_export_has_the_shapes_that_other_tools_want(kept: dict[int, Kept], 
     memberships = np.load(tmp_path / "privacy_meter" / "models" / "memberships.npy")
     population = np.load(tmp_path / "privacy_meter" / "signals" / "rmia_signals_pop.npy")
     assert (signals.shape, memberships.shape, population.shape) == ((300, 4), (4, 300), (90, 4))
-    outputs = kept[42].model
+    outputs = kept[42].pool
     assert signals[:, 0] == pytest.approx(softmax(outputs.logits, axis=1)[np.arange(300), outputs.labels], abs=1e-6)
     assert (memberships[0] ^ memberships[1]).all()
     with np.load(tmp_path / "tensorflow_privacy" / "seed-42.npz") as archive:
@@ -105,11 +104,11 @@ def test_the_export_has_the_shapes_that_other_tools_want(kept: dict[int, Kept], 
 
 @pytest.mark.parametrize("fault", ["missing", "cut", "text", "shape", "nan", "array"])
 def test_scores_that_cannot_be_used_are_said(kept: dict[int, Kept], tmp_path: Path, fault: str) -> None:
-    outputs, path = kept[42].model, tmp_path / "scores.npz"
+    outputs, path = kept[42].pool, tmp_path / "scores.npz"
     logits = outputs.logits.copy()
     if fault == "nan":
         logits[3, 2] = np.nan
-    arrays = {"train_logits": logits, "test_logits": kept[42].test_logits, "member": outputs.member}
+    arrays = {"train_logits": logits, "test_logits": kept[42].trained.test_logits, "member": outputs.member}
     if fault == "array":
         del arrays["member"]
     np.savez(path, **arrays)
@@ -121,7 +120,7 @@ def test_scores_that_cannot_be_used_are_said(kept: dict[int, Kept], tmp_path: Pa
         path.write_text("nothing")
     labels = outputs.labels[: -1 if fault == "shape" else None]
     with pytest.raises(UserError, match="cannot be audited"):
-        read_scores(tmp_path, labels, (90, 10))
+        read_scores(tmp_path, labels, TEST_LABELS, 10)
 
 
 def test_a_curve_is_read_and_one_that_is_missing_is_empty(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from attack_arrays import changed, model
+from attack_arrays import changed, model, trained
 from rich.console import Console
 
 from mlsbench import UserError
@@ -21,6 +22,7 @@ from mlsbench.scoring.audit_rich import rich_audit
 from mlsbench.scoring.canaries import attack_canaries, canary_numbers
 from mlsbench.scoring.kept import read_scores
 from mlsbench.scoring.membership import membership_auc
+from mlsbench.scoring.trained import from_kept
 from mlsbench.scoring.verification import Run
 
 EXAMPLES = 1200
@@ -41,10 +43,7 @@ def outputs(seed: int = 42) -> Outputs:
 
 @pytest.fixture
 def kept(make_record: Callable[..., Record]) -> dict[int, Kept]:
-    test = np.random.default_rng(0).normal(size=(90, 10)).astype(np.float32)
-    return {
-        seed: Kept(make_record(seed=seed), f"{seed:064x}", outputs(seed), test, 0.8, canary=CANARY) for seed in SEEDS
-    }
+    return {s: Kept(make_record(seed=s), f"{s:064x}", trained(outputs(s), true_labels=LABELS)) for s in SEEDS}
 
 
 @pytest.fixture
@@ -89,15 +88,14 @@ def test_exposed_examples_are_named_by_their_place_in_the_whole_pool(done: Audit
     assert done.exposure is not None
     index, effect = done.exposure.examples[0]
     assert not CANARY[index]
-    odds = {seed: one.model.scaled_logit[index] * (1 if one.model.member[index] else -1) for seed, one in kept.items()}
+    odds = {seed: one.pool.scaled_logit[index] * (1 if one.pool.member[index] else -1) for seed, one in kept.items()}
     assert effect == pytest.approx(sum(odds.values()) / 2)
 
 
 def test_white_box_scores_of_canaries_are_left_out(kept: dict[int, Kept], make_record: Callable[..., Record]) -> None:
-    plain = kept[42].model
     scored = np.arange(EXAMPLES) < 1000
-    scores = Scores(np.where(CANARY, 9.0, plain.member), scored)
-    one = Kept(kept[42].record, "a" * 64, plain, kept[42].test_logits, 0.8, canary=CANARY, white_box={"grad": scores})
+    scores = Scores(np.where(CANARY, 9.0, kept[42].pool.member), scored)
+    one = replace(kept[42], white_box={"grad": scores})
     found = next(r for r in audit_entry({42: one}).seeds[0].attacks if r.panel == "white-box")
     assert (found.scored, found.auc.value) == ((scored & ~CANARY).sum(), 1.0)
 
@@ -109,7 +107,7 @@ def test_the_screen_has_a_table_of_them_only_where_they_are(done: Audit, kept: d
         return screen.getvalue()
 
     assert "on the canaries alone" in text(done)
-    plain = {s: Kept(k.record, k.digest, k.model, k.test_logits, 0.8) for s, k in kept.items()}
+    plain = {s: replace(one, trained=trained(one.pool)) for s, one in kept.items()}
     assert "canaries" not in text(audit_entry(plain))
 
 
@@ -120,49 +118,55 @@ def test_the_document_reads_back_as_it_was(done: Audit) -> None:
 def write(folder: Path, **arrays: Any) -> None:
     made = outputs()
     own = {"train_logits": made.logits, "test_logits": made.logits[:5], "member": made.member}
-    np.savez(folder / "scores.npz", **{**own, "canary": CANARY, "labels": TRAINED, **arrays})
+    np.savez(folder / "scores.npz", **{**own, "labels": TRAINED, **arrays})
 
 
 def test_the_labels_are_those_that_were_trained(tmp_path: Path) -> None:
     write(tmp_path)
-    found = read_scores(tmp_path, LABELS, (5, 10))
-    np.testing.assert_array_equal(found.model.labels, TRAINED)
-    np.testing.assert_array_equal(found.canary, CANARY)
+    found = read_scores(tmp_path, LABELS, LABELS[:5], 10)
+    np.testing.assert_array_equal(found.labels, TRAINED)
+    np.testing.assert_array_equal(found.mislabelled, CANARY)
 
 
 @pytest.mark.parametrize(
     "arrays",
     [
-        {"labels": LABELS}, {"labels": (LABELS + 1) % 10}, {"labels": TRAINED[:-1]}, {"labels": TRAINED.astype(float)},
-        {"canary": CANARY.astype(int)}, {"canary": ~CANARY}, {"canary": np.zeros_like(CANARY), "labels": LABELS},
-        {"labels": np.where(CANARY, 10, LABELS)},
+        {"labels": TRAINED[:-1]}, {"labels": TRAINED.astype(float)}, {"labels": np.where(CANARY, 10, LABELS)},
+        {"labels": np.where(CANARY, -1, LABELS)}, {"validation": CANARY}, {"validation": CANARY[:-1]},
+        {"validation": ~CANARY},
     ],
 )  # fmt: skip
-def test_labels_that_are_not_wrong_at_canaries_alone_are_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
+def test_impossible_labels_and_validation_examples_are_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
     write(tmp_path, **arrays)
     with pytest.raises(UserError, match="cannot be audited"):
-        read_scores(tmp_path, LABELS, (5, 10))
+        read_scores(tmp_path, LABELS, LABELS[:5], 10)
+
+
+def measure(kept: Mapping[str, Any]) -> dict[str, float]:
+    one = from_kept(kept, LABELS, LABELS[:300])
+    return membership_metrics(one.pool_logits[one.honest], one.member[one.honest], one.test_logits, one.test_labels)
 
 
 def run(make_record: Callable[..., Record], **arrays: Any) -> Run:
     made = outputs()
-    scores = {"train_logits": made.logits, "test_logits": made.logits[:300], "member": made.member, "canary": CANARY,
-              "labels": TRAINED}  # fmt: skip
+    scores = {"train_logits": made.logits, "test_logits": made.logits[:300], "member": made.member, "labels": TRAINED}
     metrics = membership_metrics(made.logits[~CANARY], made.member[~CANARY], made.logits[:300], LABELS[:300])
     return Run(make_record(metrics=metrics), {**scores, **arrays}, None)
 
 
 def test_a_true_record_with_canaries_verifies(make_record: Callable[..., Record]) -> None:
-    assert verify(run(make_record), run(make_record), LABELS[:300]).faults == ()
+    assert verify(run(make_record), run(make_record), measure).faults == ()
 
 
 @pytest.mark.parametrize(
     ("array", "fault"),
-    [({"canary": np.roll(CANARY, 1)}, "the canaries are not"), ({"labels": LABELS}, "the wrong labels are not"),
-     ({"canary": CANARY[:5]}, "the canaries are not")],
+    [
+        ({"labels": LABELS}, "the wrong labels are not"), ({"labels": np.roll(TRAINED, 1)}, "the wrong labels are not"),
+        ({"validation": CANARY}, "the validation examples are not"),
+    ],
 )  # fmt: skip
 def test_other_canaries_than_the_keys_are_a_fault(
     make_record: Callable[..., Record], array: dict[str, Any], fault: str
 ) -> None:
-    faults = verify(run(make_record, **array), run(make_record), LABELS[:300]).faults
+    faults = verify(run(make_record, **array), run(make_record), measure).faults
     assert any(fault in text for text in faults)

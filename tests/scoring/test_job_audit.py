@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from attack_arrays import Floats, model, split
+from attack_arrays import Floats, model, split, trained
 
 from mlsbench.scoring.attacks import AUDIT_1, Outputs
 from mlsbench.scoring.job_audit import audit_job
@@ -36,20 +36,20 @@ def test_extreme_logits_are_audited_like_others(kind: str, classes: int) -> None
     outputs = Outputs(_extreme(kind, classes).astype(np.float32), labels, split(EXAMPLES))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = audit_job(outputs, 0.5)
+        found = audit_job(trained(outputs, test_acc=0.5))
     assert np.isfinite(list(found.numbers.values())).all()
     assert found.numbers.keys() >= {attack.name for attack in AUDIT_1}
 
 
 def test_the_audited_score_takes_the_largest_folded_advantage_from_the_accuracy() -> None:
-    numbers = audit_job(model((5, 2), (3, 2)), 0.9).numbers
+    numbers = audit_job(trained(model((5, 2), (3, 2)), test_acc=0.9)).numbers
     largest = max(max(numbers[attack.name], 1 - numbers[attack.name]) for attack in AUDIT_1) - 0.5
     assert numbers["largest_advantage"] == largest
     assert numbers["audited_score"] == 0.9 - largest
 
 
 def test_a_finding_comes_with_its_words() -> None:
-    found = audit_job(model((2, 1), (5, 1)), 0.9).findings
+    found = audit_job(trained(model((2, 1), (5, 1)))).findings
     assert list(found) == ["inverted"]
     assert "less confident" in found["inverted"]
 
@@ -58,4 +58,4 @@ def test_a_finding_comes_with_its_words() -> None:
 def test_a_pool_too_small_to_audit_has_no_audit(members: int) -> None:
     member = np.arange(2 * members) < members
     outputs = Outputs(np.zeros((2 * members, 10), np.float32), np.zeros(2 * members, np.int64), member)
-    assert audit_job(outputs, 0.5) == ({}, {})
+    assert audit_job(trained(outputs, test_acc=0.5)) == ({}, {})

@@ -18,6 +18,7 @@ CHANGES = {
     "task_version": 2,
     "frozen": "e" * 64,
     "benchmark": "two",
+    "model": "resnet20_dropout",
     "protocol": "paper+epochs=3",
     "seed": 43,
     "split_key": "b" * 64,
