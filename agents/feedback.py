@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlsbench.scoring import Plan, Record, Stored, aggregate, clean
+from mlsbench.scoring import Column, Plan, Record, Stored, aggregate, clean
+from mlsbench.tasks.offers import OFFERS
 
 # How a reason of a record begins, and what the agent is told. A reason may hold words of the candidate's own.
 REASONS = (
@@ -20,14 +21,17 @@ REASONS = (
     ("compute_loss returned a loss that does not depend", "the loss does not depend on the logits"),
     ("compute_loss returned a loss of", "the loss is not finite"),
     ("compute_loss has a gradient", "the gradient is not finite"),
-    ("compute_loss returned", "compute_loss returned something other than one real scalar tensor"),
+    *(
+        (f"{method} {verb}", f"{method} returned something else than its contract says")
+        for method in OFFERS
+        for verb in ("returned", "must return")
+    ),
     ("the worker ended", "the code ended its process"),
     ("the worker closed", "the code ended its process"),
     ("the channel broke", "the code ended its process"),
 )
 OTHER = "the code broke the contract"
 POINTS = 4  # of a curve
-SHOWN = ("test_acc", "member_acc", "mia_auc", "privacy_gap")
 
 
 @dataclass(frozen=True)
@@ -69,14 +73,14 @@ def fixed_reason(reason: str) -> str:
     return words + (f", line {line[1]}" if line else "")
 
 
-def curve(folder: Path) -> str:
-    """A job's curve at a few epochs, the last among them; "" if there is none."""
+def curve(folder: Path, names: Sequence[str]) -> str:
+    """The columns `names` of a job's curve at a few epochs, the last among them; "" if there is none."""
     try:
         with (folder / "curve.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         chosen = sorted({round((len(rows) - 1) * i / (POINTS - 1)) for i in range(POINTS)}) if rows else []
         points = [
-            f"{rows[i]['epoch']}: " + ", ".join(f"{name} {float(rows[i][name]):.3f}" for name in SHOWN) for i in chosen
+            f"{rows[i]['epoch']}: " + ", ".join(f"{name} {float(rows[i][name]):.3f}" for name in names) for i in chosen
         ]
     except (OSError, KeyError, ValueError):
         return ""
@@ -87,8 +91,12 @@ def _seed(one: Stored, plan: Plan) -> list[str]:
     record = one.record
     numbers = [f"{c.name} {value:.4f}" for c in plan.columns if (value := record.metrics.get(c.name)) is not None]
     head = f"  seed {record.setting.seed}: {', '.join([record.status, *numbers])}{_why(record)}"
-    shape = curve(one.path.parent)
+    shape = curve(one.path.parent, ["test_acc", "member_acc", *(c.name for c in plan.columns if _followed(c))])
     return [head, f"    by epoch: {shape}"] if shape else [head]
+
+
+def _followed(column: Column) -> bool:
+    return not column.audit and not column.primary and column.name != "test_acc"
 
 
 def _why(record: Record) -> str:

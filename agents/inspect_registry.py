@@ -9,13 +9,13 @@ from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
 
 from mlsbench.agents.inspect_agent import rollout
-from mlsbench.agents.inspect_scorer import privacy_score
+from mlsbench.agents.inspect_scorer import primary_metric
 from mlsbench.agents.rollout import Grading
 from mlsbench.agents.workbench import Budget
 from mlsbench.harness.launch import Options
 from mlsbench.tasks import TaskFolder, get_task, list_tasks
 
-__all__ = ["TASKS", "graded_task", "privacy_score", "rollout"]
+__all__ = ["TASKS", "graded_task", "primary_metric", "rollout"]
 
 Several = str | int | list[str] | list[int] | None
 
@@ -27,7 +27,7 @@ def graded_task(folder: TaskFolder, options: Options, budget: Budget) -> Task:
     return Task(
         dataset=[Sample(id=folder.spec.id, input=grading.prompt(), metadata=made)],
         solver=rollout(grading),
-        scorer=privacy_score(),
+        scorer=primary_metric(),
         token_limit=budget.tokens,
         cost_limit=budget.cost,
         turn_limit=budget.replies,

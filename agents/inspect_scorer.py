@@ -17,7 +17,7 @@ from mlsbench.tasks import get_task
 
 
 @scorer(metrics=[mean()])
-def privacy_score(runs: str | None = None) -> Scorer:
+def primary_metric(runs: str | None = None) -> Scorer:
     """The primary metric of what was submitted, its mean over benchmarks and seeds of the protocol.
 
     runs: where the records are, if they are no longer where they were made.

@@ -60,13 +60,18 @@ def conditions(task: TaskFolder, chosen: Variant, seeds: Sequence[int], public: 
         for name in chosen.benchmarks
         for t in [chosen.trainings[name]]
     ]
-    pool = f" Each pool is the first {2 * chosen.members} examples in a fixed order." if chosen.members else ""
+    pool = (
+        f" Each pool is the first {task.spec.parts * chosen.members} examples in a fixed order."
+        if chosen.members
+        else ""
+    )
     if chosen.canaries:
         pool += f" {chosen.canaries} examples of each pool have a wrong label, to measure what a model memorizes."
     text = Template((HERE / "conditions.md").read_text()).substitute(
         protocol=chosen.name, seeds=", ".join(map(str, seeds)), pool=pool, trainings="\n".join(trainings),
         primary=primary.name, better="higher" if primary.direction == "max" else "lower",
         key=" (here, the key `public`)" if public else "",
+        audit=(HERE / "audit.md").read_text() if task.spec.audited else "",
     )  # fmt: skip
     return text.strip()
 

@@ -125,6 +125,8 @@ def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> 
         given[key] = value
     for key in sorted(given):
         result = _override(result, key, given[key])
+    if result.canaries and not spec.audited:
+        raise UserError(f"canaries={result.canaries}: {spec.id} does not measure membership, which canaries are about")
     return result
 
 

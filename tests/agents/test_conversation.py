@@ -54,7 +54,7 @@ def rollout_of(folder: Path) -> Rollout:
 def score_of(log: EvalLog) -> float:
     scores = sample_of(log).scores
     assert scores is not None
-    return scores["privacy_score"].as_float()
+    return scores["primary_metric"].as_float()
 
 
 def test_an_agent_that_improves_over_two_tests_has_both_rows_and_the_difference(tmp_path: Path) -> None:

@@ -47,5 +47,5 @@ def test_a_whole_transcript_holds_no_trace_of_it(tmp_path: Path, hiding: TaskFol
     graded = {(s.record.entry.type, s.record.setting.benchmark) for s in find_records(tmp_path / "runs")[0]}
     assert graded == {(kind, name) for kind in ("vanilla", "agent") for name in (SHOWN, HIDDEN)}
     assert sample.scores is not None
-    assert HIDDEN in sample.scores["privacy_score"].model_dump_json()
+    assert HIDDEN in sample.scores["primary_metric"].model_dump_json()
     assert all(s.record.entry.name == NAME for s in find_records(tmp_path / "runs")[0])

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.agents, pytest.mark.timeout(900)]  # a busy machine ha
 
 INSPECT = Path(sys.executable).with_name("inspect")
 # The log names a model whose provider would want its key; scoring asks no model.
-AGAIN = (INSPECT, "score", "--scorer", "mlsbench/privacy_score", "--model", "mockllm/model", "--display", "plain")
+AGAIN = (INSPECT, "score", "--scorer", "mlsbench/primary_metric", "--model", "mockllm/model", "--display", "plain")
 MODEL = "openai-api/local/scripted"
 SMALL = (
     "--protocol", "smoke", "--benchmark", "resnet20-digits", "--seed", "42", "--override", "epochs=4", "--override",
@@ -89,7 +89,7 @@ def test_the_log_has_the_conversation_the_calls_and_the_score(graded: Graded) ->
     assert log.samples is not None
     (sample,) = log.samples
     assert sample.scores is not None
-    score = sample.scores["privacy_score"]
+    score = sample.scores["primary_metric"]
     values = (score.metadata or {})["agent"]["benchmarks"]["resnet20-digits"]
     assert values["privacy_score"] == [score.as_float()]
     assert values["audited_score"][0] is not None
@@ -115,7 +115,7 @@ def test_scoring_the_log_again_reads_records_and_trains_nothing(graded: Graded) 
     assert after == before
     logs = [read_eval_log(str(path)) for path in (graded.log, graded.folder / "again.eval")]
     first, again = ([s.scores for s in log.samples or []] for log in logs)
-    assert [s["privacy_score"].value for s in first if s] == [s["privacy_score"].value for s in again if s]
+    assert [s["primary_metric"].value for s in first if s] == [s["primary_metric"].value for s in again if s]
 
 
 def test_without_its_records_a_log_cannot_be_scored_again(graded: Graded, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_inspect_finds_the_task_by_its_entry_point(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     (log,) = (tmp_path / "logs").glob("*.eval")
     samples = read_eval_log(str(log)).samples or []
-    assert [(s.scores or {})["privacy_score"].reason for s in samples] == ["no result"]
+    assert [(s.scores or {})["primary_metric"].reason for s in samples] == ["no result"]
 
 
 @pytest.mark.browser
@@ -164,7 +164,7 @@ def test_the_bundled_viewer_shows_the_conversation_and_the_score(graded: Graded)
             chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # root may not without
             page = chromium.new_page()
             page.goto(url)
-            page.get_by_text("privacy_score").first.wait_for()
+            page.get_by_text("primary_metric").first.wait_for()
             page.get_by_text(TASK).first.click()
             page.get_by_text("Test 1 of 3").first.wait_for(state="attached")
             chromium.close()

@@ -63,7 +63,7 @@ def audit(
     """
     from rich.console import Console
 
-    from mlsbench.cli.auditing import Auditor, NothingToAuditError
+    from mlsbench.cli.auditing import Auditor, NothingToAuditError, require_audited
     from mlsbench.harness.device import devices
     from mlsbench.harness.launch import chosen_of
     from mlsbench.harness.plan import variant
@@ -73,6 +73,7 @@ def audit(
     from mlsbench.tasks import get_task
 
     folder = get_task(task)
+    require_audited(folder.spec)
     chosen = variant(folder.spec, protocol, override)
     benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
     digest = read_key(key).digest if key else None

@@ -29,6 +29,12 @@ class NothingToAuditError(UserError):
     """No job of an entry and benchmark kept what attacks need."""
 
 
+def require_audited(spec: Task) -> None:
+    """Raises UserError unless an audit has something to say about the task."""
+    if not spec.audited:
+        raise UserError(f"{spec.id} does not measure membership, which the audit is about; `mlsbench table` shows it")
+
+
 class Auditor:
     """Audits jobs of one protocol `variant`; each dataset is read once.
 

@@ -45,7 +45,7 @@ def report(
 
     Example: mlsbench report security-membership-inference-defense --protocol smoke -o report.html
     """
-    from mlsbench.cli.auditing import Auditor
+    from mlsbench.cli.auditing import Auditor, require_audited
     from mlsbench.cli.launch import table_caption
     from mlsbench.cli.reproduction import comparable
     from mlsbench.harness.launch import chosen_of, columns
@@ -60,6 +60,7 @@ def report(
     if not output.parent.is_dir():
         raise UserError(f"--output: there is no folder {output.parent}")
     folder = get_task(task)
+    require_audited(folder.spec)
     chosen = variant(folder.spec, protocol, override)
     benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
     plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec, chosen.canaries))
