@@ -40,6 +40,7 @@ lint: $(VENV)/ready  ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for file in tasks/*/measure.py; do $(BIN)/mypy "$$file" || exit 1; done
 	$(BIN)/lint-imports
 
 clean:  ## remove what make made; records stay

@@ -58,9 +58,7 @@ def main() -> None:
     files = sorted(file for runs in given.runs for file in runs.rglob(AUDIT_FILE))
     marks = [mark for file in files for mark in _marks(Audit.model_validate_json(file.read_bytes()))]
     beyond = [mark for mark in marks if mark.exception]
-    print(
-        f"{len(marks)} models of {len(files)} entries and benchmarks; {len(beyond)} beyond g/2 ≤ v ≤ g by more than chance"
-    )
+    print(f"{len(marks)} models; {len(beyond)} beyond g/2 ≤ v ≤ g by more than chance:")
     for mark in beyond:
         print(f"- {mark.label}: g {mark.gap:.3f}, v {mark.alone:.3f}, {mark.exception}")
     _draw(marks, given.output)
