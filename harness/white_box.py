@@ -23,7 +23,6 @@ from mlsbench.harness.images import Images
 from mlsbench.harness.models import build
 from mlsbench.scoring.attacks import Outputs, Scores
 from mlsbench.scoring.attacks.features import log_probability, scaled_logit
-from mlsbench.scoring.record import Setting
 from mlsbench.scoring.text import clean
 from mlsbench.tasks import Task
 
@@ -37,17 +36,17 @@ Norms = dict[str, NDArray[np.float64]]
 
 
 def gradient_attacks(
-    weights: Path, spec: Task, setting: Setting, data: Prepared, outputs: Outputs, device: str
+    weights: Path, spec: Task, benchmark: str, architecture: str, data: Prepared, outputs: Outputs, device: str
 ) -> dict[str, Scores]:
-    """The four attacks on the model of `setting` with the weights in file `weights`.
+    """The four attacks on a model of `architecture`, trained on `benchmark`, with the weights in file `weights`.
 
     outputs: of that model on the pool, whose labels count; the first 1,000 members and non-members are scored. Raises
     UserError if the file does not hold exactly this model's weights, or if they give no finite gradients.
     """
-    given = spec.benchmarks[setting.benchmark]
+    given = spec.benchmarks[benchmark]
     dataset = spec.datasets[given.dataset]
     where = torch.device(device)
-    model = build(setting.model, dataset.classes, dataset.shape[2])
+    model = build(architecture, dataset.classes, dataset.shape[2])
     read_weights(model, weights)
     index = np.sort(np.concatenate([np.flatnonzero(outputs.member == kind)[:EXAMPLES] for kind in (True, False)]))
     pixels = torch.from_numpy(enlarge(data.train_images[index], given.size))

@@ -11,6 +11,7 @@ import pytest
 
 import mlsbench.harness.launch as launch
 from mlsbench.tasks import TaskFolder, get_task, open_task
+from mlsbench.tasks.loader import CATALOGUE
 
 TASK = get_task("security-membership-inference-defense")
 HIDDEN = "mobilenetv2-digits"
@@ -28,7 +29,7 @@ def hiding(tmp_path: Path) -> TaskFolder:
     """The task with one benchmark of `smoke` hidden, and its line in the instruction gone."""
     folder = tmp_path / TASK.spec.id
     shutil.copytree(TASK.path, folder)
-    spec = (folder / "task.toml").read_text()
+    spec = (folder / "task.toml").read_text() + CATALOGUE.read_text()
     (folder / "task.toml").write_text(
         spec.replace(f"[benchmarks.{HIDDEN}]\n", f"[benchmarks.{HIDDEN}]\nhidden = true\n")
     )

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +230,11 @@ def test_the_frozen_digest_is_the_same_wherever_the_package_lies(copied: Path) -
 def test_a_change_of_frozen_code_template_or_specification_changes_the_digest(copied: Path) -> None:
     task = f"tasks/{SPEC.id}"
     names = ["harness/trainer.py", "harness/models/resnet.py", "sandbox/candidate.py", "scoring/membership.py",
-             f"{task}/task.toml", f"{task}/{SPEC.contract.file}"]  # fmt: skip
+             f"{task}/measure.py", f"{task}/{SPEC.contract.file}"]  # fmt: skip
     digests = [frozen_digest(TASK), *(_touched_digest(copied, name) for name in names)]
     assert len(set(digests)) == len(names) + 1
+    other = replace(TASK, spec=SPEC.model_copy(update={"version": SPEC.version + 1}))
+    assert frozen_digest(other) not in digests
 
 
 def test_every_module_that_a_number_passes_through_is_frozen() -> None:

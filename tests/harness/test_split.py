@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlsbench import UserError
-from mlsbench.harness.split import RunSeeds, membership, read_key, run_seeds
+from mlsbench.harness.split import RunSeeds, membership, read_key, run_seeds, validation
 
 KEYS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(10_000)]
 
@@ -76,15 +76,28 @@ def test_another_key_or_pair_of_seeds_agrees_on_half_of_the_examples(key: bytes,
     assert abs(agreement - 0.5) < 4 * 0.5 / np.sqrt(len(KEYS))
 
 
-def test_run_seeds_are_the_first_three_words_of_the_written_out_hmac() -> None:
+def test_run_seeds_are_the_words_of_the_written_out_hmac() -> None:
     digest = hmac_sha256(b"public", b"run:42")
-    words = [int(digest.hex()[16 * i : 16 * i + 16], 16) // 2 for i in range(3)]
+    words = [int(digest.hex()[16 * i : 16 * i + 16], 16) // 2 for i in range(4)]
     assert run_seeds(b"public", 42) == RunSeeds(*words)
+
+
+@pytest.mark.parametrize(("count", "third"), [(9, 3), (10, 3), (2, 0)])
+def test_validation_is_the_lower_third_of_the_written_out_hmac_values(count: int, third: int) -> None:
+    keys = KEYS[:count]
+    values = [hmac_sha256(b"public", f"validation:{key}".encode()) for key in keys]
+    chosen = set(sorted(range(count), key=values.__getitem__)[:third])
+    assert set(np.flatnonzero(validation(b"public", keys)).tolist()) == chosen
+
+
+def test_who_is_for_validation_says_nothing_about_membership() -> None:
+    apart, member = validation(b"k", KEYS), membership(b"k", 42, KEYS)
+    assert abs(member[apart].mean() - 0.5) < 4 * 0.5 / np.sqrt(apart.sum())
 
 
 def test_run_seeds_differ_within_a_pair_of_seeds_and_between_keys() -> None:
     seeds = [seed for key in (b"k", b"l") for run in (42, 43) for seed in run_seeds(key, run)]
-    assert len(set(seeds)) == 12
+    assert len(set(seeds)) == 16
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 

@@ -107,7 +107,7 @@ def test_a_memorizers_members_have_small_gradients(
 ) -> None:
     model, outputs = memorizer
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "w")
-    found = gradient_attacks(tmp_path / "w", SPEC, "resnet20-digits", data, outputs, "cpu")
+    found = gradient_attacks(tmp_path / "w", SPEC, "resnet20-digits", "resnet20", data, outputs, "cpu")
     for attack, scores in found.items():
         assert scores.scored.all()
         assert membership_auc(scores.values, outputs.member) > 0.65, attack
@@ -119,7 +119,7 @@ def test_of_a_large_pool_the_first_of_each_kind_are_scored(
     monkeypatch.setattr("mlsbench.harness.white_box.EXAMPLES", 3)
     model, outputs = memorizer
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "w")
-    found = gradient_attacks(tmp_path / "w", SPEC, "resnet20-digits", data, outputs, "cpu")
+    found = gradient_attacks(tmp_path / "w", SPEC, "resnet20-digits", "resnet20", data, outputs, "cpu")
     first = sorted(i for kind in (True, False) for i in np.flatnonzero(outputs.member == kind)[:3])
     assert np.flatnonzero(found["grad-x-l2"].scored).tolist() == first
 

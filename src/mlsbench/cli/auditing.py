@@ -95,7 +95,7 @@ class Auditor:
         setting, weights = job.record.setting, job.path.with_name(WEIGHTS)
         typer.echo(f"gradients of {setting.benchmark}, seed {setting.seed}", err=True)
         try:
-            return gradient_attacks(weights, self._spec, setting, data, model, self._gradients)
+            return gradient_attacks(weights, self._spec, setting.benchmark, setting.model, data, model, self._gradients)
         except UserError as error:
             return dict.fromkeys(ATTACKS, str(error))
 
