@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from mlsbench import UserError
+from mlsbench.harness.models.dense import mlp
 from mlsbench.harness.models.mobilenet import mobilenetv2
+from mlsbench.harness.models.pooled import Shape
 from mlsbench.harness.models.resnet import resnet20
 from mlsbench.harness.models.vgg import vgg16bn
 
-__all__ = ["MODELS", "build", "initialize"]
+__all__ = ["MODELS", "Shape", "build", "initialize"]
 
-MODELS: dict[str, Callable[[int, int], nn.Module]] = {
+DROPOUT = 0.5
+
+MODELS: dict[str, Callable[[int, Shape], nn.Module]] = {
+    "mlp": mlp,
+    "mlp_dropout": partial(mlp, dropout=DROPOUT),
     "mobilenetv2": mobilenetv2,
+    "mobilenetv2_dropout": partial(mobilenetv2, dropout=DROPOUT),
     "resnet20": resnet20,
+    "resnet20_dropout": partial(resnet20, dropout=DROPOUT),
     "vgg16bn": vgg16bn,
+    "vgg16bn_dropout": partial(vgg16bn, dropout=DROPOUT),
 }
 
 
-def build(name: str, classes: int, channels: int) -> nn.Module:
-    """A model, still to be initialized, that maps float [N, channels, H, W] to logits [N, classes].
+def build(name: str, classes: int, shape: Shape | int) -> nn.Module:
+    """A model, still to be initialized, that maps float [N, C, H, W] to logits [N, classes].
 
-    The global random state stays as it was. Raises UserError for an unknown name.
+    shape: height, width and channels of its images; a number alone is channels of 32×32 images. The global random
+    state stays as it was. Raises UserError for an unknown name.
     """
     if name not in MODELS:
         raise UserError(f"there is no model {name!r}; the models are {', '.join(MODELS)}")
     with torch.random.fork_rng(devices=[]):  # constructors draw weights that `initialize` replaces
-        return MODELS[name](classes, channels)
+        return MODELS[name](classes, (32, 32, shape) if isinstance(shape, int) else shape)
 
 
 def initialize(model: nn.Module, generator_seed: int) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.resnet import BasicBlock
 
-from mlsbench.harness.models.pooled import PooledClassifier
+from mlsbench.harness.models.pooled import PooledClassifier, Shape
 
 WIDTHS = (16, 32, 64)
 BLOCKS_PER_STAGE = 3
@@ -24,14 +24,14 @@ class ShortcutA(nn.Module):
         return functional.pad(maps[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.new_channels))
 
 
-def resnet20(classes: int, channels: int) -> nn.Module:
+def resnet20(classes: int, shape: Shape, dropout: float = 0) -> nn.Module:
     """ResNet-20: a 3×3 stem, three stages of three basic blocks with 16, 32 and 64 channels, one linear layer.
 
     0.27 million parameters. Differs from the paper in nothing but the number of input channels, classes and image
     size, which are the benchmark's.
     """
     layers: list[nn.Module] = [
-        nn.Conv2d(channels, WIDTHS[0], 3, padding=1, bias=False),
+        nn.Conv2d(shape[2], WIDTHS[0], 3, padding=1, bias=False),
         nn.BatchNorm2d(WIDTHS[0]),
         nn.ReLU(inplace=True),
     ]
@@ -42,4 +42,4 @@ def resnet20(classes: int, channels: int) -> nn.Module:
             shortcut = ShortcutA(width - before) if grows else None
             layers.append(BasicBlock(before, width, stride=2 if grows else 1, downsample=shortcut))
             before = width
-    return PooledClassifier(nn.Sequential(*layers), before, classes)
+    return PooledClassifier(nn.Sequential(*layers), before, classes, dropout)

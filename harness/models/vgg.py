@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from mlsbench.harness.models.pooled import PooledClassifier
+from mlsbench.harness.models.pooled import PooledClassifier, Shape
 
 
-def vgg16bn(classes: int, channels: int) -> nn.Module:
+def vgg16bn(classes: int, shape: Shape, dropout: float = 0) -> nn.Module:
     """VGG-16-BN in CIFAR form: thirteen 3×3 convolutions with bias and batch norm, five max poolings, one linear layer.
 
     Differs from the paper in the batch norm after each convolution and in the head: one 512→classes layer in place of
     three with dropout. 32×32 images end as 1×1 maps, so they must not be smaller.
     """
     features = make_layers(cfgs["D"], batch_norm=True)
-    features[0] = nn.Conv2d(channels, 64, 3, padding=1)  # make_layers always takes three channels
-    return PooledClassifier(features, 512, classes)
+    features[0] = nn.Conv2d(shape[2], 64, 3, padding=1)  # make_layers always takes three channels
+    return PooledClassifier(features, 512, classes, dropout)

@@ -91,6 +91,25 @@ def test_mobilenetv2_has_no_dropout() -> None:
     assert not any(isinstance(module, nn.Dropout) for module in build("mobilenetv2", 10, 1).modules())
 
 
+@pytest.mark.parametrize("name", ["mlp", "mobilenetv2", "resnet20", "vgg16bn"])
+def test_a_dropout_variant_starts_and_evaluates_as_the_plain_model_and_trains_otherwise(name: str) -> None:
+    plain, dropping = (build(variant, 10, (32, 32, 1)) for variant in (name, f"{name}_dropout"))
+    for model in (plain, dropping):
+        initialize(model, 3)
+    images = torch.randn(8, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    for key, value in plain.state_dict().items():
+        assert torch.equal(dropping.state_dict()[key], value), key
+    with torch.random.fork_rng(devices=[]):
+        assert torch.equal(dropping.eval()(images), plain.eval()(images))
+        assert not torch.equal(dropping.train()(images), dropping(images))
+        assert torch.equal(plain.train()(images), plain(images))
+
+
+def test_mlp_has_128_hidden_units_on_all_values_of_an_image() -> None:
+    assert parameters(build("mlp", 10, (8, 8, 1))) == 64 * 128 + 128 + 128 * 10 + 10
+    assert parameters(build("mlp", 100, (32, 32, 3))) == 3072 * 128 + 128 + 128 * 100 + 100
+
+
 def test_resnet20_shortcuts_have_no_parameters_and_stand_where_maps_shrink() -> None:
     model = build("resnet20", 10, 3)
     shortcuts = [module for module in model.modules() if isinstance(module, ShortcutA)]
@@ -208,7 +227,7 @@ def test_the_linear_layer_starts_as_pytorch_does() -> None:
 
 
 def test_an_unknown_model_is_answered_with_those_that_exist() -> None:
-    with pytest.raises(UserError, match="no model 'resnet21'; the models are mobilenetv2, resnet20, vgg16bn"):
+    with pytest.raises(UserError, match=r"no model 'resnet21'; the models are .*resnet20, "):
         build("resnet21", 10, 3)
 
 
