@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from mlsbench import UserError
-from mlsbench.harness.data import BUILT_IN, data_folder
+from mlsbench.harness.data import BUILT_IN, data_folder, digest_of, identified
 from mlsbench.harness.split import SplitKey
 from mlsbench.scoring.layout import job_folder
 from mlsbench.scoring.record import Entry, Record, Setting, read_record
@@ -190,7 +190,7 @@ def plan(
 ) -> list[Job]:
     """The jobs of one entry, all seeds of a benchmark before the next: of a growing table each line is complete early.
 
-    Raises UserError if a pool size does not fit.
+    Raises UserError if a pool size does not fit, or if data that only reading identifies are not there.
     """
     frozen, torch_version, data = frozen_digest(task), machine.torch or version("torch"), data_folder()
     measure = task.measure()
@@ -198,9 +198,10 @@ def plan(
     for benchmark in benchmarks:
         training = chosen.trainings[benchmark]
         name = task.spec.benchmarks[benchmark].dataset
-        dataset = task.spec.datasets[name]
         _check_pool(task.spec, benchmark, training, chosen)
-        model = task.spec.model(benchmark, entry.name if entry.type == "baseline" else None)
+        dataset = identified(name, task.spec.datasets[name], data)
+        spec = task.spec.model_copy(update={"datasets": task.spec.datasets | {name: dataset}})
+        model = spec.model(benchmark, entry.name if entry.type == "baseline" else None)
         for seed in seeds:
             setting = Setting(
                 task=task.spec.id, task_version=task.spec.version, frozen=frozen, benchmark=benchmark, model=model,
@@ -210,7 +211,7 @@ def plan(
             )  # fmt: skip
             jobs.append(
                 Job(
-                    spec=task.spec,
+                    spec=spec,
                     measure=measure,
                     entry=entry,
                     setting=setting,
@@ -240,7 +241,9 @@ def frozen_digest(task: TaskFolder) -> str:
 
 def data_digest(dataset: Dataset) -> str:
     """What records call `data`: SHA-256 over the fingerprints of the whole dataset's splits."""
-    return _digest(dataset.train_fingerprint + dataset.test_fingerprint)
+    if dataset.train_fingerprint is None or dataset.test_fingerprint is None:
+        raise ValueError("of data without fingerprints it is not known beforehand which they are")
+    return digest_of(dataset.train_fingerprint, dataset.test_fingerprint)
 
 
 def code_digest() -> str:

@@ -41,16 +41,15 @@ MODELS: dict[str, Callable[[int, Shape], nn.Module]] = {
 }
 
 
-def build(name: str, classes: int, shape: Shape | int) -> nn.Module:
+def build(name: str, classes: int, shape: Shape) -> nn.Module:
     """A model, still to be initialized, that maps float [N, C, H, W] to logits [N, classes].
 
-    shape: height, width and channels of its images; a number alone is channels of 32×32 images. The global random
-    state stays as it was. Raises UserError for an unknown name.
+    shape: H, W and C of its images. The global random state stays as it was. Raises UserError for an unknown name.
     """
     if name not in MODELS:
         raise UserError(f"there is no model {name!r}; the models are {', '.join(MODELS)}")
     with torch.random.fork_rng(devices=[]):  # constructors draw weights that `initialize` replaces
-        return MODELS[name](classes, (32, 32, shape) if isinstance(shape, int) else shape)
+        return MODELS[name](classes, shape)
 
 
 def initialize(model: nn.Module, generator_seed: int) -> None:

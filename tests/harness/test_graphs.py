@@ -69,7 +69,7 @@ def images(device: str) -> Images:
 
 
 def model(device: str, name: str = "resnet20") -> nn.Module:
-    made = build(name, 10, 3)
+    made = build(name, 10, (32, 32, 3))
     initialize(made, 0)
     return made.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

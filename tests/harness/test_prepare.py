@@ -31,8 +31,7 @@ from mlsbench.harness.prepare import (
     status,
 )
 from mlsbench.harness.split import membership
-from mlsbench.tasks import get_task
-from mlsbench.tasks.spec import Dataset
+from mlsbench.tasks import Dataset, get_task
 
 SPEC = get_task("security-membership-inference-defense").spec
 RANDOM = np.random.default_rng(11)

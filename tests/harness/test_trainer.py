@@ -50,7 +50,7 @@ def data(count: int = 40) -> tuple[Images, Tensor]:
 
 
 def resnet() -> nn.Module:
-    model = build("resnet20", 10, 1)
+    model = build("resnet20", 10, (8, 8, 1))
     initialize(model, SEEDS.init)
     return model.to(memory_format=torch.channels_last)
 
