@@ -201,6 +201,13 @@ def test_where_a_recording_fails_steps_are_plain_and_a_warning_says_why(monkeypa
     assert step.name == "eager"
 
 
+@pytest.mark.parametrize(("name", "optimizer"), [("resnet20", "adam"), ("resnet20_dropout", "sgd")])
+def test_what_cannot_be_recorded_is_not_tried(name: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "GraphedStep", lambda *_: pytest.fail("a recording was tried"))
+    training = TRAINING.model_copy(update={"optimizer": optimizer})
+    assert make_step(model("cpu", name), Elsewhere(), training, bf16=False).name == "eager"  # type: ignore[arg-type]
+
+
 def test_memory_that_is_not_there_is_no_reason_for_plain_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
