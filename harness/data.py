@@ -21,7 +21,8 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Arrays = Mapping[str, NDArray[Any]]
 
-BUILT_IN = ("digits",)
+BUILT_IN = ("digits", "purchase_standin")
+TEST_EVERY = 5
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 # What numpy and zipfile raise for an archive that is cut off, altered or something else.
@@ -83,6 +84,20 @@ def prepared_order(images: Images, labels: Labels) -> NDArray[np.intp]:
     """The indices that sort examples by data key, int [N]; equal keys keep their order, which is then of no effect."""
     keys = data_keys(images, labels)
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+
+
+def train_and_test(images: Images, labels: Labels) -> dict[str, NDArray[Any]]:
+    """The four arrays of a prepared dataset that comes undivided.
+
+    All examples are sorted by data key; in that order every fifth, beginning with the first, is a test example.
+    """
+    order = prepared_order(images, labels)
+    test = np.arange(len(order)) % TEST_EVERY == 0
+    return {
+        f"{split}_{kind}": array[order][chosen]
+        for split, chosen in (("train", ~test), ("test", test))
+        for kind, array in (("images", images), ("labels", labels))
+    }
 
 
 def enlarge(images: Images, size: int) -> Images:
@@ -177,13 +192,21 @@ def load(
 
 
 def _load_built_in(name: str, dataset: Dataset) -> Prepared:
-    from mlsbench.harness.digits import digits  # scikit-learn takes a second to import and only this needs it
-
     try:
-        return assemble(name, dataset, digits())
+        return assemble(name, dataset, _built_in(name))
     except ValueError as error:
-        message = f"scikit-learn's digits are not those of the task: {error}. Install scikit-learn again."
+        message = f"the built-in {name} is not that of the task: {error}. Install mlsbench and scikit-learn again."
         raise DamagedData(message, str(error)) from error
+
+
+def _built_in(name: str) -> Arrays:
+    if name == "digits":
+        from mlsbench.harness.digits import digits  # scikit-learn takes a second to import and only this needs it
+
+        return digits()
+    from mlsbench.harness.standin import purchase_standin  # it imports this module
+
+    return purchase_standin()
 
 
 def _load_file(name: str, dataset: Dataset, folder: Path) -> Prepared:
@@ -192,21 +215,22 @@ def _load_file(name: str, dataset: Dataset, folder: Path) -> Prepared:
     if not path.exists():
         raise UserError(f"dataset {name} is not prepared: there is no {path}. Run {remedy}.")
     try:
-        return assemble(name, dataset, _read_archive(path))
+        return assemble(name, dataset, read_archive(path, ARRAYS))
     except ValueError as error:
         reason = str(error)
         message = f"{path} is not the prepared dataset {name}: {reason}. Remove it and run {remedy}."
         raise DamagedData(message, reason) from error
 
 
-def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
+def read_archive(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of these `names` in an .npz file; ValueError unless it has them, as plain numbers."""
     try:
         with path.open("rb") as file:  # np.load leaves a bad archive open
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is no .npz archive")
-            if missing := [array for array in ARRAYS if array not in archive.files]:
+            if missing := [array for array in names if array not in archive.files]:
                 raise ValueError(f"it lacks {', '.join(missing)}")
-            return {array: archive[array] for array in ARRAYS}
+            return {array: archive[array] for array in names}
     except _UNREADABLE as error:
         raise ValueError(str(error)) from error
