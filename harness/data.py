@@ -69,6 +69,11 @@ def data_folder() -> Path:
         raise UserError("no home folder to keep data in: set MLSBENCH_DATA to a folder") from error
 
 
+def preparation(name: str, dataset: Dataset) -> str:
+    """The command that prepares a dataset."""
+    return f"mlsbench data prepare {name}{' --from FILE.npz' if dataset.table else ''}"
+
+
 def data_keys(images: Images, labels: Labels) -> list[str]:
     """Each example's data key: SHA-256 (hex) of its image bytes (rows, channels last) and its label as one byte."""
     pairs = zip(images, labels.tolist(), strict=True)
@@ -211,7 +216,7 @@ def _built_in(name: str) -> Arrays:
 
 def _load_file(name: str, dataset: Dataset, folder: Path) -> Prepared:
     path = folder / f"{name}.npz"
-    remedy = f"`mlsbench data prepare {name}`"
+    remedy = f"`{preparation(name, dataset)}`"
     if not path.exists():
         raise UserError(f"dataset {name} is not prepared: there is no {path}. Run {remedy}.")
     try:

@@ -255,6 +255,7 @@ def code_digest() -> str:
 
 def require_data(jobs: Iterable[Job]) -> None:
     """Raises UserError, with the command that helps, unless the datasets of all `jobs` are prepared."""
+    # Tables are not among the missing: without its data nothing about a table can be planned.
     used = {job.spec.benchmarks[job.setting.benchmark].dataset: job.data for job in jobs}
     missing = [n for n, folder in used.items() if n not in BUILT_IN and not (folder / f"{n}.npz").exists()]
     if missing:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mlsbench import UserError
 from mlsbench.harness import cifar, idx, tables
-from mlsbench.harness.data import BUILT_IN, DamagedData, assemble, load, prepared_order
+from mlsbench.harness.data import BUILT_IN, DamagedData, assemble, load, preparation, prepared_order
 from mlsbench.tasks.spec import Dataset
 
 Arrays = dict[str, NDArray[Any]]
@@ -26,12 +26,14 @@ DOWNLOADS = (*cifar.KINDS, *idx.ORIGINS)
 
 
 class State(NamedTuple):
-    """A dataset's state: "ready", "missing", "damaged: …" or "built in"; its file, and the file's size in bytes."""
+    """A dataset's state: "ready", "missing", "damaged: …" or "built in"; its file, the file's size in bytes, and the
+    command that prepares it."""
 
     name: str
     path: Path | None
     state: str
     size: int
+    remedy: str
 
 
 def status(datasets: Mapping[str, Dataset], folder: Path) -> list[State]:
@@ -41,16 +43,16 @@ def status(datasets: Mapping[str, Dataset], folder: Path) -> list[State]:
 
 def _state(name: str, dataset: Dataset, folder: Path) -> State:
     if name in BUILT_IN:
-        return State(name, None, "built in", 0)
-    path = folder / f"{name}.npz"
+        return State(name, None, "built in", 0, "")
+    path, remedy = folder / f"{name}.npz", preparation(name, dataset)
     if not path.exists():
-        return State(name, path, "missing", 0)
+        return State(name, path, "missing", 0, remedy)
     try:
         load(name, dataset, folder)
         state = "ready"
     except DamagedData as error:
         state = f"damaged: {error.reason}"
-    return State(name, path, state, path.stat().st_size)
+    return State(name, path, state, path.stat().st_size, remedy)
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -72,7 +74,7 @@ def prepare(
     """
     if name in BUILT_IN:
         raise UserError(f"dataset {name} is built in and needs no file")
-    if name not in DOWNLOADS and dataset.shape[::2] != (1, 1):
+    if name not in DOWNLOADS and not dataset.table:
         known = ", ".join(DOWNLOADS)
         raise UserError(f"dataset {name} has no known source; `mlsbench data prepare` knows {known}, and tables")
     path = folder / f"{name}.npz"

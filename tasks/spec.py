@@ -69,8 +69,8 @@ class Metric(Model):
 class Dataset(Model):
     """A prepared dataset: shape (H, W, C), sizes and fingerprints of its splits, channel statistics of the first.
 
-    A table is a dataset of "images" of one row. Without fingerprints it is not known beforehand which data these are,
-    and records tell by the digest of what was read.
+    A table is a dataset of "images" of one row and one channel. Without fingerprints it is not known beforehand which
+    data these are, and records tell by the digest of what was read.
     """
 
     shape: tuple[Count, Count, Count]
@@ -89,6 +89,11 @@ class Dataset(Model):
         if (self.train_fingerprint is None) != (self.test_fingerprint is None):
             raise ValueError("give both fingerprints or none")
         return self
+
+    @property
+    def table(self) -> bool:
+        """Whether examples are rows of a table and no images."""
+        return self.shape[0] == self.shape[2] == 1
 
 
 class Training(Model):
@@ -198,7 +203,7 @@ class Task(Model):
             for used in protocol.benchmarks:
                 if used not in self.benchmarks:
                     raise ValueError(f"protocols.{name}.benchmarks: there is no benchmark {used!r}")
-                if self.training(name, used).augment and self.image_shape(used)[0] == 1:
+                if self.training(name, used).augment and self.datasets[self.benchmarks[used].dataset].table:
                     raise ValueError(f"protocols.{name}: {used} is about a table, whose rows cannot be augmented")
         return self
 
