@@ -83,7 +83,7 @@ def _train(device: str, benchmark: str, seconds: float, threads: int, barrier: A
     where = torch.device(device)
     pixels = torch.randint(0, 256, (4096, *dataset.shape), dtype=torch.uint8)
     labels = torch.randint(dataset.classes, (4096,))
-    model = build(spec.model, dataset.classes, dataset.shape[2])
+    model = build(spec.model, dataset.classes, task.spec.image_shape(benchmark))
     initialize(model, 0)
     images = Images(pixels, dataset.mean, dataset.std, where)
     with (

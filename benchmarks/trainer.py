@@ -103,7 +103,7 @@ def main() -> None:
     alone = Answer(0.0, {"logits": same}, 1.0, True)
 
     def model() -> nn.Module:
-        made = build(spec.model, dataset.classes, dataset.shape[2])
+        made = build(spec.model, dataset.classes, task.spec.image_shape(options.benchmark))
         initialize(made, 0)
         return made.to(device)
 

@@ -7,7 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Arrays = Mapping[str, NDArray[Any]]
 
-BUILT_IN = ("digits",)
+BUILT_IN = ("digits", "purchase_standin")
+TEST_EVERY = 5
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 # What numpy and zipfile raise for an archive that is cut off, altered or something else.
@@ -33,7 +34,8 @@ class Prepared:
     """A dataset in prepared order, that is sorted by data key: images uint8 [N, H, W, C], labels int64 [N].
 
     The training examples are the pool that a split divides into members and non-members. `fingerprint` is the
-    SHA-256 (hex) of the training split's fingerprint followed by the test split's.
+    SHA-256 (hex) of the training split's fingerprint followed by the test split's; `whole` is the same of the dataset
+    with all its examples, which records call `data`.
     """
 
     name: str
@@ -42,7 +44,9 @@ class Prepared:
     test_images: Images
     test_labels: Labels
     train_keys: list[str]
+    test_fingerprint: str
     fingerprint: str
+    whole: str
 
 
 class DamagedData(UserError):
@@ -65,6 +69,11 @@ def data_folder() -> Path:
         raise UserError("no home folder to keep data in: set MLSBENCH_DATA to a folder") from error
 
 
+def preparation(name: str, dataset: Dataset) -> str:
+    """The command that prepares a dataset."""
+    return f"mlsbench data prepare {name}{' --from FILE.npz' if dataset.table else ''}"
+
+
 def data_keys(images: Images, labels: Labels) -> list[str]:
     """Each example's data key: SHA-256 (hex) of its image bytes (rows, channels last) and its label as one byte."""
     pairs = zip(images, labels.tolist(), strict=True)
@@ -82,17 +91,37 @@ def prepared_order(images: Images, labels: Labels) -> NDArray[np.intp]:
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
 
 
+def train_and_test(images: Images, labels: Labels) -> dict[str, NDArray[Any]]:
+    """The four arrays of a prepared dataset that comes undivided.
+
+    All examples are sorted by data key; in that order every fifth, beginning with the first, is a test example.
+    """
+    order = prepared_order(images, labels)
+    test = np.arange(len(order)) % TEST_EVERY == 0
+    return {
+        f"{split}_{kind}": array[order][chosen]
+        for split, chosen in (("train", ~test), ("test", test))
+        for kind, array in (("images", images), ("labels", labels))
+    }
+
+
 def enlarge(images: Images, size: int) -> Images:
-    """`images` [N, H, H, C] with each pixel repeated: [N, size, size, C]. ValueError unless size / H is whole."""
-    _, height, width, _ = images.shape
-    if height != width or size % height:
-        raise ValueError(f"images of {height}×{width} pixels do not become {size}×{size} by repeating whole pixels")
-    return images.repeat(size // height, axis=1).repeat(size // width, axis=2)
+    """`images` [N, H, W, C] of height `size`, each pixel repeated size / H times both ways; ValueError if that is not
+    whole."""
+    height = images.shape[1]
+    if size % height:
+        raise ValueError(f"images of height {height} do not become {size} high by repeating whole pixels")
+    times = size // height
+    return images if times == 1 else images.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def assemble(name: str, dataset: Dataset, arrays: Arrays) -> Prepared:
-    """The dataset made of `arrays`, known to equal `dataset`; a ValueError says what differs."""
+    """The dataset made of `arrays`, known to equal `dataset`; a ValueError says what differs.
+
+    If `dataset` has no fingerprints, any examples of the right form in prepared order are that dataset.
+    """
     keys: dict[str, list[str]] = {}
+    fingerprints: dict[str, str] = {}
     for split, count, expected in (
         ("train", dataset.train, dataset.train_fingerprint),
         ("test", dataset.test, dataset.test_fingerprint),
@@ -103,18 +132,37 @@ def assemble(name: str, dataset: Dataset, arrays: Arrays) -> Prepared:
         if labels.min() < 0 or labels.max() >= dataset.classes:
             raise ValueError(f"{split}_labels has values outside 0 to {dataset.classes - 1}")
         keys[split] = data_keys(images, labels)
-        if (found := fingerprint(keys[split])) != expected:
+        found = fingerprints[split] = fingerprint(keys[split])
+        if expected is None and keys[split] != sorted(keys[split]):
+            raise ValueError(f"the {split} split is not sorted by data key")
+        if expected is not None and found != expected:
             raise ValueError(f"the {split} split has fingerprint {found[:12]}… instead of {expected[:12]}…")
+    whole = digest_of(fingerprints["train"], fingerprints["test"])
     return Prepared(
         name=name,
         **{array: arrays[array] for array in ARRAYS},
         train_keys=keys["train"],
-        fingerprint=_both(keys["train"], dataset),
+        test_fingerprint=fingerprints["test"],
+        fingerprint=whole,
+        whole=whole,
     )
 
 
-def _both(train_keys: Sequence[str], dataset: Dataset) -> str:
-    return hashlib.sha256((fingerprint(train_keys) + dataset.test_fingerprint).encode()).hexdigest()
+def digest_of(train_fingerprint: str, test_fingerprint: str) -> str:
+    """The fingerprint of a dataset with splits of these fingerprints."""
+    return hashlib.sha256((train_fingerprint + test_fingerprint).encode()).hexdigest()
+
+
+def identified(name: str, dataset: Dataset, folder: Path | None = None) -> Dataset:
+    """`dataset` with fingerprints: its own or, where it has none, those of what is prepared as `name`.
+
+    Raises as `load` does.
+    """
+    if dataset.train_fingerprint is not None:
+        return dataset
+    data = load(name, dataset, folder)
+    found = {"train_fingerprint": fingerprint(data.train_keys), "test_fingerprint": data.test_fingerprint}
+    return dataset.model_copy(update=found)
 
 
 def _check_array(name: str, array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -139,48 +187,55 @@ def load(
         most = len(prepared.train_keys) // parts
         raise UserError(f"members={members} does not fit: {name} has room for 1 to {most} members")
     keys = prepared.train_keys[:pool]
-    return Prepared(
-        name=name,
+    return replace(
+        prepared,
         train_images=prepared.train_images[:pool],
         train_labels=prepared.train_labels[:pool],
-        test_images=prepared.test_images,
-        test_labels=prepared.test_labels,
         train_keys=keys,
-        fingerprint=_both(keys, dataset),
+        fingerprint=digest_of(fingerprint(keys), prepared.test_fingerprint),
     )
 
 
 def _load_built_in(name: str, dataset: Dataset) -> Prepared:
-    from mlsbench.harness.digits import digits  # scikit-learn takes a second to import and only this needs it
-
     try:
-        return assemble(name, dataset, digits())
+        return assemble(name, dataset, _built_in(name))
     except ValueError as error:
-        message = f"scikit-learn's digits are not those of the task: {error}. Install scikit-learn again."
+        message = f"the built-in {name} is not that of the task: {error}. Install mlsbench and scikit-learn again."
         raise DamagedData(message, str(error)) from error
+
+
+def _built_in(name: str) -> Arrays:
+    if name == "digits":
+        from mlsbench.harness.digits import digits  # scikit-learn takes a second to import and only this needs it
+
+        return digits()
+    from mlsbench.harness.standin import purchase_standin  # it imports this module
+
+    return purchase_standin()
 
 
 def _load_file(name: str, dataset: Dataset, folder: Path) -> Prepared:
     path = folder / f"{name}.npz"
-    remedy = f"`mlsbench data prepare {name}`"
+    remedy = f"`{preparation(name, dataset)}`"
     if not path.exists():
         raise UserError(f"dataset {name} is not prepared: there is no {path}. Run {remedy}.")
     try:
-        return assemble(name, dataset, _read_archive(path))
+        return assemble(name, dataset, read_archive(path, ARRAYS))
     except ValueError as error:
         reason = str(error)
         message = f"{path} is not the prepared dataset {name}: {reason}. Remove it and run {remedy}."
         raise DamagedData(message, reason) from error
 
 
-def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
+def read_archive(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of these `names` in an .npz file; ValueError unless it has them, as plain numbers."""
     try:
         with path.open("rb") as file:  # np.load leaves a bad archive open
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is no .npz archive")
-            if missing := [array for array in ARRAYS if array not in archive.files]:
+            if missing := [array for array in names if array not in archive.files]:
                 raise ValueError(f"it lacks {', '.join(missing)}")
-            return {array: archive[array] for array in ARRAYS}
+            return {array: archive[array] for array in names}
     except _UNREADABLE as error:
         raise ValueError(str(error)) from error

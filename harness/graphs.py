@@ -27,9 +27,12 @@ class GraphError(Exception):
 def make_step(model: nn.Module, images: Images, training: Training, bf16: bool) -> Step:
     """The fastest step of this device: recorded on CUDA, plain elsewhere, and where a recording does not prove right.
 
-    In that case a warning says why. `model` is as before, but for its mode, which is that of training.
+    In that case a warning says why. Adam and dropout are not recorded: the one has other state than momenta, and with
+    the other no two steps agree that could prove a recording. `model` is as before, but for its mode, which is that of
+    training.
     """
-    if images.device.type == "cuda":
+    dropout = any(isinstance(module, nn.Dropout) for module in model.modules())
+    if images.device.type == "cuda" and training.optimizer == "sgd" and not dropout:
         try:
             return GraphedStep(model, images, training, bf16)
         except torch.OutOfMemoryError:

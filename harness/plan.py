@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from mlsbench import UserError
-from mlsbench.harness.data import BUILT_IN, data_folder
+from mlsbench.harness.data import BUILT_IN, data_folder, digest_of, identified
 from mlsbench.harness.split import SplitKey
 from mlsbench.scoring.layout import job_folder
 from mlsbench.scoring.record import Entry, Record, Setting, read_record
@@ -23,9 +23,10 @@ from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training
 HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
-    "split.py", "canaries.py", "data.py", "digits.py", "images.py", "trainer.py", "step.py", "graphs.py", "caller.py",
-    "oracle.py", "exchange.py", "subject.py", "probe.py", "execute.py", "models/*.py", "../sandbox/candidate.py",
-    "../sandbox/worker.py", "../scoring/membership.py", "../scoring/trained.py", "../scoring/verdict.py",
+    "split.py", "canaries.py", "data.py", "digits.py", "standin.py", "images.py", "trainer.py", "step.py", "graphs.py",
+    "caller.py", "oracle.py", "exchange.py", "subject.py", "probe.py", "execute.py", "models/*.py",
+    "../sandbox/candidate.py", "../sandbox/worker.py", "../scoring/membership.py", "../scoring/trained.py",
+    "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
@@ -190,7 +191,7 @@ def plan(
 ) -> list[Job]:
     """The jobs of one entry, all seeds of a benchmark before the next: of a growing table each line is complete early.
 
-    Raises UserError if a pool size does not fit.
+    Raises UserError if a pool size does not fit, or if data that only reading identifies are not there.
     """
     frozen, torch_version, data = frozen_digest(task), machine.torch or version("torch"), data_folder()
     measure = task.measure()
@@ -198,9 +199,10 @@ def plan(
     for benchmark in benchmarks:
         training = chosen.trainings[benchmark]
         name = task.spec.benchmarks[benchmark].dataset
-        dataset = task.spec.datasets[name]
         _check_pool(task.spec, benchmark, training, chosen)
-        model = task.spec.model(benchmark, entry.name if entry.type == "baseline" else None)
+        dataset = identified(name, task.spec.datasets[name], data)
+        spec = task.spec.model_copy(update={"datasets": task.spec.datasets | {name: dataset}})
+        model = spec.model(benchmark, entry.name if entry.type == "baseline" else None)
         for seed in seeds:
             setting = Setting(
                 task=task.spec.id, task_version=task.spec.version, frozen=frozen, benchmark=benchmark, model=model,
@@ -210,7 +212,7 @@ def plan(
             )  # fmt: skip
             jobs.append(
                 Job(
-                    spec=task.spec,
+                    spec=spec,
                     measure=measure,
                     entry=entry,
                     setting=setting,
@@ -240,7 +242,9 @@ def frozen_digest(task: TaskFolder) -> str:
 
 def data_digest(dataset: Dataset) -> str:
     """What records call `data`: SHA-256 over the fingerprints of the whole dataset's splits."""
-    return _digest(dataset.train_fingerprint + dataset.test_fingerprint)
+    if dataset.train_fingerprint is None or dataset.test_fingerprint is None:
+        raise ValueError("of data without fingerprints it is not known beforehand which they are")
+    return digest_of(dataset.train_fingerprint, dataset.test_fingerprint)
 
 
 def code_digest() -> str:
@@ -251,6 +255,7 @@ def code_digest() -> str:
 
 def require_data(jobs: Iterable[Job]) -> None:
     """Raises UserError, with the command that helps, unless the datasets of all `jobs` are prepared."""
+    # Tables are not among the missing: without its data nothing about a table can be planned.
     used = {job.spec.benchmarks[job.setting.benchmark].dataset: job.data for job in jobs}
     missing = [n for n, folder in used.items() if n not in BUILT_IN and not (folder / f"{n}.npz").exists()]
     if missing:

@@ -5,16 +5,9 @@ torch is imported only when torchvision's reader is needed.
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import math
 import os
 import secrets
-import sys
-import tarfile
-import zlib
 from collections.abc import Callable, Mapping
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,32 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlsbench import UserError
-from mlsbench.harness.data import BUILT_IN, DamagedData, assemble, load, prepared_order
+from mlsbench.harness import cifar, idx, tables
+from mlsbench.harness.data import BUILT_IN, DamagedData, assemble, load, preparation, prepared_order
 from mlsbench.tasks.spec import Dataset
 
 Arrays = dict[str, NDArray[Any]]
 Progress = Callable[[str, int, int], None]
 
-SOURCES = ("cifar10", "cifar100", "fashion_mnist")
-DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-IDX_STEMS = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-
-# What torchvision lets through when a download fails or its files are damaged.
-_FAILED_READ = (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError, zlib.error)
+DOWNLOADS = (*cifar.KINDS, *idx.ORIGINS)
 
 
 class State(NamedTuple):
-    """A dataset's state: "ready", "missing", "damaged: …" or "built in"; its file, and the file's size in bytes."""
+    """A dataset's state: "ready", "missing", "damaged: …" or "built in"; its file, the file's size in bytes, and the
+    command that prepares it."""
 
     name: str
     path: Path | None
     state: str
     size: int
+    remedy: str
 
 
 def status(datasets: Mapping[str, Dataset], folder: Path) -> list[State]:
@@ -57,16 +43,16 @@ def status(datasets: Mapping[str, Dataset], folder: Path) -> list[State]:
 
 def _state(name: str, dataset: Dataset, folder: Path) -> State:
     if name in BUILT_IN:
-        return State(name, None, "built in", 0)
-    path = folder / f"{name}.npz"
+        return State(name, None, "built in", 0, "")
+    path, remedy = folder / f"{name}.npz", preparation(name, dataset)
     if not path.exists():
-        return State(name, path, "missing", 0)
+        return State(name, path, "missing", 0, remedy)
     try:
         load(name, dataset, folder)
         state = "ready"
     except DamagedData as error:
         state = f"damaged: {error.reason}"
-    return State(name, path, state, path.stat().st_size)
+    return State(name, path, state, path.stat().st_size, remedy)
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -78,25 +64,27 @@ def prepare(
 ) -> Path:
     """`folder`/<name>.npz, written unless it is there and right; returned is its path.
 
-    Without `source`, CIFAR is downloaded by torchvision into `folder`/downloads, and so is FashionMNIST unless Debian's
-    package dataset-fashion-mnist is installed (in /usr/share/datasets/fashion-mnist). `source` is a folder that
-    torchvision filled, or for FashionMNIST one of raw IDX files, gzipped or not; nothing is downloaded then.
-    `progress` is called with the next step's name, the steps done and their number.
+    Without `source`, what `DOWNLOADS` names is downloaded by torchvision into `folder`/downloads, but for FashionMNIST
+    where Debian's package dataset-fashion-mnist is installed. `source` is a folder that torchvision filled, or for the
+    MNISTs one of raw IDX files, gzipped or not; for any other dataset, a table, the user's own .npz file. Nothing is
+    downloaded then. `progress` is called with the next step's name, the steps done and their number.
 
-    The file appears whole or not at all, and only with the fingerprints of `dataset`. Raises UserError if a source is
-    missing, damaged or another dataset, a download fails, or the folder cannot be written.
+    The file appears whole or not at all, and only with the fingerprints of `dataset` if it has any. Raises UserError if
+    a source is missing, damaged or another dataset, a download fails, or the folder cannot be written.
     """
-    if name not in SOURCES:
-        reason = "is built in and needs no file" if name in BUILT_IN else "has no known source"
-        raise UserError(f"dataset {name} {reason}; `mlsbench data prepare` knows {', '.join(SOURCES)}")
+    if name in BUILT_IN:
+        raise UserError(f"dataset {name} is built in and needs no file")
+    if name not in DOWNLOADS and not dataset.table:
+        known = ", ".join(DOWNLOADS)
+        raise UserError(f"dataset {name} has no known source; `mlsbench data prepare` knows {known}, and tables")
     path = folder / f"{name}.npz"
-    if _state(name, dataset, folder).state == "ready":
+    named = source is not None and dataset.train_fingerprint is None  # which data these are only the user knows
+    if not named and _state(name, dataset, folder).state == "ready":
         return path
     progress("read", 0, 4)
-    arrays = _read(name, folder, source)
-    progress("sort and check", 1, 4)
+    arrays = _read(name, dataset, folder, source)
+    progress("check", 1, 4)
     try:
-        arrays = _sorted(arrays)
         assemble(name, dataset, arrays)
     except ValueError as error:
         where = f"in {source}" if source else "found or downloaded"
@@ -141,110 +129,10 @@ def _write(path: Path, arrays: Arrays, progress: Progress) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _read(name: str, folder: Path, source: Path | None) -> Arrays:
-    if name == "fashion_mnist":
-        return read_fashion_mnist(_fashion_mnist_folder(folder, source))
-    from torchvision import datasets
-
-    kind = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
-    return read_cifar(name, kind, source or folder / "downloads", download=source is None)
-
-
-def read_cifar(name: str, kind: Callable[..., Any], root: Path, download: bool) -> Arrays:
-    """The four arrays, in the source's order, that `kind`, torchvision's class or one like it, reads under `root`.
-
-    The class checks its files' MD5 before it reads them. Raises UserError if it finds no whole dataset.
-    """
-    arrays: Arrays = {}
-    try:
-        # Some versions of torchvision print on stdout, which belongs to results.
-        with contextlib.redirect_stdout(sys.stderr):
-            for split in ("train", "test"):
-                data = kind(str(root), train=split == "train", download=download)
-                arrays[f"{split}_images"] = np.ascontiguousarray(data.data)
-                arrays[f"{split}_labels"] = np.asarray(data.targets, dtype=np.int64)
-    except _FAILED_READ as error:
-        base, url = getattr(kind, "base_folder", name), getattr(kind, "url", "its home page")
-        if download:
-            remedy = f"Get {url} on a machine that can, unpack it in DIR, and"
-            raise _download_failed(name, error, f"{remedy} run `mlsbench data prepare {name} --from DIR`.") from error
-        raise UserError(f"{root} holds no whole {name}: {root / base} must be {url}, unpacked") from error
-    return arrays
-
-
-def read_fashion_mnist(folder: Path) -> Arrays:
-    """The four arrays, in the source's order, of the IDX files in `folder`."""
-    arrays: Arrays = {}
-    for array, stem in IDX_STEMS.items():
-        values = read_idx(_idx_file(folder, stem), dimensions=3 if array.endswith("images") else 1)
-        arrays[array] = values[..., np.newaxis] if array.endswith("images") else values.astype(np.int64)
-    for split in ("train", "test"):
-        images, labels = len(arrays[f"{split}_images"]), len(arrays[f"{split}_labels"])
-        if images != labels:
-            raise UserError(f"{folder} holds {images} {split} images and {labels} labels; get its files again")
-    return arrays
-
-
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The bytes of an IDX file, gzipped or not, as an array of `dimensions` dimensions.
-
-    The format (yann.lecun.com/exdb/mnist): two zero bytes, type 8 (unsigned byte), number of dimensions, each dimension
-    as four bytes big-endian, the values. Raises UserError for anything else.
-    """
-    try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    start = 4 + 4 * dimensions
-    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < start:
-        raise UserError(f"{path} is no IDX file of bytes in {dimensions} dimensions")
-    shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
-    if len(content) - start != math.prod(shape):
-        raise UserError(f"{path} has {len(content) - start} bytes of values; its header says {math.prod(shape)}")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
-
-
-def _idx_file(folder: Path, stem: str) -> Path:
-    """The file of that stem, gzipped for preference: gzip's checksum shows a file that was cut off."""
-    packed = folder / f"{stem}.gz"
-    return packed if packed.exists() else folder / stem
-
-
-def _fashion_mnist_folder(folder: Path, source: Path | None) -> Path:
-    candidates = [source, source / "FashionMNIST" / "raw"] if source else [DEBIAN_FASHION_MNIST]
-    for candidate in candidates:
-        if all(_idx_file(candidate, stem).exists() for stem in IDX_STEMS.values()):
-            return candidate
-    if source:
-        names = ", ".join(f"{stem}[.gz]" for stem in IDX_STEMS.values())
-        raise UserError(f"{source} holds no whole fashion_mnist: {names} must be in it or in its FashionMNIST/raw")
-    from torchvision.datasets import FashionMNIST
-
-    return download_fashion_mnist(FashionMNIST, folder / "downloads")
-
-
-def download_fashion_mnist(kind: Any, root: Path) -> Path:
-    """The folder under `root` with the four packed files; those that are not there and whole are downloaded.
-
-    Addresses and MD5s are those of `kind`, torchvision's class or one like it. Raises UserError if a download fails.
-    """
-    from torchvision.datasets.utils import download_url
-
-    raw = root / "FashionMNIST" / "raw"
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            for file, md5 in kind.resources:
-                download_url(kind.mirrors[0] + file, str(raw), file, md5)
-    except _FAILED_READ as error:
-        remedy = (
-            "Install Debian's package dataset-fashion-mnist, or get the four .gz files from "
-            f"{kind.mirrors[0]} into DIR and run `mlsbench data prepare fashion_mnist --from DIR`."
-        )
-        raise _download_failed("fashion_mnist", error, remedy) from error
-    return raw
-
-
-def _download_failed(name: str, error: BaseException, remedy: str) -> UserError:
-    return UserError(f"the download of {name} failed ({type(error).__name__}: {error}). {remedy}")
+def _read(name: str, dataset: Dataset, folder: Path, source: Path | None) -> Arrays:
+    downloads = folder / "downloads"
+    if name in cifar.KINDS:
+        return _sorted(cifar.read(name, source, downloads))
+    if name in idx.ORIGINS:
+        return _sorted(idx.read_folder(idx.find(name, source, downloads)))
+    return tables.read(name, dataset, source)

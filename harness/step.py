@@ -28,17 +28,22 @@ class Step(Protocol):
         """Change the weights by the gradient, float32 [B, K] on the CPU, of the logits that `forward` returned last."""
 
 
+def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """The optimizer of all parameters of `model`, at the first rate of `training`."""
+    if training.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), training.lr, weight_decay=training.weight_decay, fused=True)
+    return torch.optim.SGD(model.parameters(), training.lr, MOMENTUM, weight_decay=training.weight_decay, fused=True)
+
+
 class EagerStep:
-    """The plain way: SGD with momentum on all parameters; under bf16 the model runs in bfloat16 autocast over fp32
-    weights, and logits are float32."""
+    """The plain way: the optimizer on all parameters; under bf16 the model runs in bfloat16 autocast over fp32 weights,
+    and logits are float32."""
 
     name = "eager"
 
     def __init__(self, model: nn.Module, images: Images, training: Training, bf16: bool) -> None:
         self._model, self._images, self._bf16 = model, images, bf16
-        self._optimizer = torch.optim.SGD(
-            model.parameters(), lr=training.lr, momentum=MOMENTUM, weight_decay=training.weight_decay, fused=True
-        )
+        self._optimizer = make_optimizer(model, training)
 
     def set_rate(self, rate: float) -> None:
         for group in self._optimizer.param_groups:

@@ -46,7 +46,7 @@ def gradient_attacks(
     given = spec.benchmarks[benchmark]
     dataset = spec.datasets[given.dataset]
     where = torch.device(device)
-    model = build(architecture, dataset.classes, dataset.shape[2])
+    model = build(architecture, dataset.classes, spec.image_shape(benchmark))
     read_weights(model, weights)
     index = np.sort(np.concatenate([np.flatnonzero(outputs.member == kind)[:EXAMPLES] for kind in (True, False)]))
     pixels = torch.from_numpy(enlarge(data.train_images[index], given.size))

@@ -90,7 +90,8 @@ class TaskFolder:
 
     def digest(self) -> str:
         """Hex SHA-256 over the specification, as JSON with what it takes from the catalogue, template and measure."""
-        parts = (self.spec.model_dump_json(), self.template(), self.measure())
+        spec = json.dumps(self.spec.model_dump(mode="json"), sort_keys=True)  # whatever the order of its tables
+        parts = (spec, self.template(), self.measure())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -67,14 +67,18 @@ class Metric(Model):
 
 
 class Dataset(Model):
-    """A prepared dataset: shape (H, W, C), sizes and fingerprints of its splits, channel statistics of the first."""
+    """A prepared dataset: shape (H, W, C), sizes and fingerprints of its splits, channel statistics of the first.
+
+    A table is a dataset of "images" of one row and one channel. Without fingerprints it is not known beforehand which
+    data these are, and records tell by the digest of what was read.
+    """
 
     shape: tuple[Count, Count, Count]
-    classes: Annotated[int, Field(ge=2)]
+    classes: Annotated[int, Field(ge=2, le=256)]
     train: Count
     test: Count
-    train_fingerprint: Digest
-    test_fingerprint: Digest
+    train_fingerprint: Digest | None = None
+    test_fingerprint: Digest | None = None
     mean: tuple[float, ...]
     std: tuple[Positive, ...]
 
@@ -82,12 +86,20 @@ class Dataset(Model):
     def _channels(self) -> Dataset:
         if not len(self.mean) == len(self.std) == self.shape[2]:
             raise ValueError(f"mean and std need one value a channel, that is {self.shape[2]}")
+        if (self.train_fingerprint is None) != (self.test_fingerprint is None):
+            raise ValueError("give both fingerprints or none")
         return self
+
+    @property
+    def table(self) -> bool:
+        """Whether examples are rows of a table and no images."""
+        return self.shape[0] == self.shape[2] == 1
 
 
 class Training(Model):
-    """How a model is trained: SGD with momentum 0.9 on all parameters."""
+    """How a model is trained: on all parameters."""
 
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="SGD with momentum 0.9, or Adam with β 0.9 and 0.999")
     epochs: Count
     lr: Positive
     schedule: Literal["cosine", "steps"] = Field(
@@ -102,9 +114,14 @@ class Training(Model):
 class TrainingChange(Model):
     """A benchmark's own values where they differ from its protocol's."""
 
+    optimizer: Literal["sgd", "adam"] | None = None
     epochs: Count | None = None
     lr: Positive | None = None
+    schedule: Literal["cosine", "steps"] | None = None
+    milestones: tuple[Count, ...] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
     batch: Count | None = None
+    augment: bool | None = None
 
 
 class Benchmark(Model):
@@ -112,7 +129,7 @@ class Benchmark(Model):
 
     model: Name
     dataset: Name
-    size: Count = Field(description="side of the images that the model gets; a whole multiple of the dataset's")
+    size: Count = Field(description="height of the images that the model gets; a whole multiple of the dataset's")
     cpu_ms: Positive = Field(description="milliseconds to train on one image on two CPU cores, for estimates")
     gpu_mib: Count = Field(description="MiB of a GPU that a job takes, CUDA's own part included, to pack jobs onto it")
     training: TrainingChange = TrainingChange()
@@ -175,7 +192,7 @@ class Task(Model):
             if benchmark.dataset not in self.datasets:
                 raise ValueError(f"benchmarks.{name}.dataset: there is no dataset {benchmark.dataset!r}")
             if benchmark.size % self.datasets[benchmark.dataset].shape[0]:
-                raise ValueError(f"benchmarks.{name}.size: {benchmark.size} is no multiple of the dataset's side")
+                raise ValueError(f"benchmarks.{name}.size: {benchmark.size} is no multiple of the dataset's height")
         for name in self.poison:
             if name not in self.benchmarks:
                 raise ValueError(f"poison.{name}: there is no benchmark {name!r}")
@@ -186,6 +203,8 @@ class Task(Model):
             for used in protocol.benchmarks:
                 if used not in self.benchmarks:
                     raise ValueError(f"protocols.{name}.benchmarks: there is no benchmark {used!r}")
+                if self.training(name, used).augment and self.datasets[self.benchmarks[used].dataset].table:
+                    raise ValueError(f"protocols.{name}: {used} is about a table, whose rows cannot be augmented")
         return self
 
     @property
@@ -219,6 +238,12 @@ class Task(Model):
         known = self.baselines.get(baseline) if baseline else None
         model = self.benchmarks[benchmark].model
         return f"{model}_{known.variant}" if known and known.variant else model
+
+    def image_shape(self, benchmark: str) -> tuple[int, int, int]:
+        """Height, width and channels of the images that the model of `benchmark` gets."""
+        size = self.benchmarks[benchmark].size
+        height, width, channels = self.datasets[self.benchmarks[benchmark].dataset].shape
+        return size, width * size // height, channels
 
     def training(self, protocol: str, benchmark: str) -> Training:
         """The training values of `benchmark` under `protocol`."""

@@ -123,7 +123,7 @@ def test_gradients_are_attacked_where_weights_are_kept_and_the_reason_is_given_w
     audit: Call, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlsbench.harness.white_box.EXAMPLES", 20)
-    model = build("resnet20", 10, 1)
+    model = build("resnet20", 10, (32, 32, 1))
     initialize(model, 0)
     save_file(model.state_dict(), write(42).with_name("weights.safetensors"))
     write(43)

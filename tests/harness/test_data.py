@@ -19,11 +19,11 @@ from mlsbench.harness.data import (
     data_keys,
     enlarge,
     fingerprint,
+    identified,
     load,
     prepared_order,
 )
-from mlsbench.tasks import get_task
-from mlsbench.tasks.spec import Dataset
+from mlsbench.tasks import Dataset, get_task
 
 SPEC = get_task("security-membership-inference-defense").spec
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -87,9 +87,15 @@ def test_enlarged_images_repeat_each_pixel() -> None:
     assert enlarge(images, 4)[0, :, :, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
 
 
+def test_images_that_are_no_squares_keep_their_form_and_rows_of_a_table_their_size() -> None:
+    images = np.arange(6, dtype=np.uint8).reshape(1, 2, 3, 1)
+    assert enlarge(images, 4)[0, :, :, 0].tolist() == [[0, 0, 1, 1, 2, 2]] * 2 + [[3, 3, 4, 4, 5, 5]] * 2
+    assert enlarge(images.reshape(1, 1, 6, 1), 1).tolist() == images.reshape(1, 1, 6, 1).tolist()
+
+
 @pytest.mark.parametrize("size", [9, 4, 12])
 def test_images_grow_by_whole_numbers_only(size: int) -> None:
-    with pytest.raises(ValueError, match=f"8×8 pixels do not become {size}×{size}"):
+    with pytest.raises(ValueError, match=f"height 8 do not become {size} high"):
         enlarge(np.zeros((1, 8, 8, 1), dtype=np.uint8), size)
 
 
@@ -281,3 +287,33 @@ def test_assembled_data_are_checked_without_a_file() -> None:
     assert assemble("small", spec, small_arrays()).train_keys == sorted(
         data_keys(small_arrays()["train_images"], small_arrays()["train_labels"])
     )
+
+
+def unknown_spec() -> Dataset:
+    return small_spec().model_copy(update={"train_fingerprint": None, "test_fingerprint": None})
+
+
+def test_data_without_fingerprints_are_identified_by_what_is_read(tmp_path: Path) -> None:
+    save(tmp_path)
+    found = identified("small", unknown_spec(), tmp_path)
+    assert found == small_spec()
+    assert identified("nowhere", small_spec(), tmp_path) == small_spec()
+    assert load("small", unknown_spec(), tmp_path).whole == load("small", small_spec(), tmp_path, members=3).whole
+
+
+def test_other_data_without_fingerprints_are_other_data(tmp_path: Path) -> None:
+    save(tmp_path)
+    first = load("small", unknown_spec(), tmp_path)
+    save(tmp_path, test_images=small_arrays()["test_images"][::-1], test_labels=small_arrays()["test_labels"][::-1])
+    with pytest.raises(DamagedData, match="the test split is not sorted by data key"):
+        load("small", unknown_spec(), tmp_path)
+    changed = small_arrays()["train_labels"] * 0
+    order = prepared_order(small_arrays()["train_images"], changed)
+    save(tmp_path, train_images=small_arrays()["train_images"][order], train_labels=changed)
+    assert load("small", unknown_spec(), tmp_path).whole != first.whole
+
+
+def test_a_smaller_pool_has_a_fingerprint_of_its_own_within_the_same_dataset(tmp_path: Path) -> None:
+    save(tmp_path)
+    whole, smaller = (load("small", small_spec(), tmp_path, members) for members in (None, 4))
+    assert whole.fingerprint == whole.whole == smaller.whole != smaller.fingerprint

@@ -69,7 +69,7 @@ def images(device: str) -> Images:
 
 
 def model(device: str, name: str = "resnet20") -> nn.Module:
-    made = build(name, 10, 3)
+    made = build(name, 10, (32, 32, 3))
     initialize(made, 0)
     return made.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -199,6 +199,13 @@ def test_where_a_recording_fails_steps_are_plain_and_a_warning_says_why(monkeypa
     with pytest.warns(UserWarning, match=r"training without CUDA graphs: the logits .* are off by 100\.0%"):
         step = make_step(model("cpu"), Elsewhere(), TRAINING, bf16=False)  # type: ignore[arg-type]
     assert step.name == "eager"
+
+
+@pytest.mark.parametrize(("name", "optimizer"), [("resnet20", "adam"), ("resnet20_dropout", "sgd")])
+def test_what_cannot_be_recorded_is_not_tried(name: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "GraphedStep", lambda *_: pytest.fail("a recording was tried"))
+    training = TRAINING.model_copy(update={"optimizer": optimizer})
+    assert make_step(model("cpu", name), Elsewhere(), training, bf16=False).name == "eager"  # type: ignore[arg-type]
 
 
 def test_memory_that_is_not_there_is_no_reason_for_plain_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def weights(loss: Loss) -> dict[str, Tensor]:
     chosen = np.arange(100)
     pixels = torch.from_numpy(enlarge(data.train_images[chosen], 16))
     images = Images(pixels, digits.mean, digits.std, torch.device("cpu"))
-    model = build("resnet20", 10, 1)
+    model = build("resnet20", 10, (16, 16, 1))
     seeds = run_seeds(b"public", 42)
     initialize(model, seeds.init)
     training = TASK.spec.training("smoke", "resnet20-digits").model_copy(update={"epochs": 3})

@@ -17,24 +17,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
 from mlsbench import UserError
-from mlsbench.harness.data import data_keys, fingerprint, load
-from mlsbench.harness.prepare import (
-    DEBIAN_FASHION_MNIST,
-    IDX_STEMS,
-    download_fashion_mnist,
-    prepare,
-    read_cifar,
-    read_idx,
-    status,
-)
+from mlsbench.harness.cifar import read_as as read_cifar
+from mlsbench.harness.data import BUILT_IN, data_keys, fingerprint, load
+from mlsbench.harness.idx import ORIGINS, STEMS, download
+from mlsbench.harness.idx import read_file as read_idx
+from mlsbench.harness.prepare import prepare, status
 from mlsbench.harness.split import membership
-from mlsbench.tasks import get_task
-from mlsbench.tasks.spec import Dataset
+from mlsbench.tasks import Dataset, get_task
 
 SPEC = get_task("security-membership-inference-defense").spec
+DEBIAN = ORIGINS["fashion_mnist"].debian_folder or Path()
 RANDOM = np.random.default_rng(11)
 RAW = {
     "train_images": RANDOM.integers(0, 256, (30, 28, 28), dtype=np.uint8),
@@ -70,7 +65,7 @@ def idx(values: NDArray[np.uint8]) -> bytes:
 
 def write_idx(folder: Path, raw: dict[str, NDArray[np.uint8]], packed: bool) -> Path:
     folder.mkdir(parents=True)
-    for array, stem in IDX_STEMS.items():
+    for array, stem in STEMS.items():
         content = idx(raw[array])
         (folder / (f"{stem}.gz" if packed else stem)).write_bytes(gzip.compress(content, 1) if packed else content)
     return folder
@@ -126,12 +121,11 @@ def test_packed_plain_and_shuffled_files_give_the_same_data_and_split(tmp_path: 
 
 
 def test_real_fashion_mnist_gives_the_same_data_and_split_from_any_source(tmp_path: Path) -> None:
-    if not DEBIAN_FASHION_MNIST.is_dir():
-        pytest.skip(f"Debian's dataset-fashion-mnist is not installed: no {DEBIAN_FASHION_MNIST}")
+    if not DEBIAN.is_dir():
+        pytest.skip(f"Debian's dataset-fashion-mnist is not installed: no {DEBIAN}")
     spec = SPEC.datasets["fashion_mnist"]
     raw = {
-        array: read_idx(DEBIAN_FASHION_MNIST / f"{stem}.gz", 3 if array.endswith("images") else 1)
-        for array, stem in IDX_STEMS.items()
+        array: read_idx(DEBIAN / f"{stem}.gz", 3 if array.endswith("images") else 1) for array, stem in STEMS.items()
     }
     plain = write_idx(tmp_path / "plain" / "FashionMNIST" / "raw", raw, packed=False).parents[1]
     mixed = write_idx(tmp_path / "mixed", shuffled(raw), packed=False)
@@ -240,7 +234,7 @@ def test_a_damaged_idx_file_is_a_users_mistake(tmp_path: Path, content: bytes, f
 
 def test_a_packed_file_that_is_whole_is_preferred_to_a_plain_one_that_was_cut_off(tmp_path: Path) -> None:
     source = write_idx(tmp_path / "in", RAW, packed=True)
-    (source / IDX_STEMS["test_images"]).write_bytes(VALID[:100])
+    (source / STEMS["test_images"]).write_bytes(VALID[:100])
     prepare("fashion_mnist", spec_of(RAW), tmp_path / "out", source)
 
 
@@ -301,7 +295,7 @@ def test_a_failed_download_is_answered_with_the_way_round_it(tmp_path: Path, nam
 
 def test_a_failed_download_of_fashion_mnist_names_debians_package(tmp_path: Path, unreachable: str) -> None:
     with pytest.raises(UserError, match=r"download of fashion_mnist failed .*dataset-fashion-mnist.*--from DIR"):
-        download_fashion_mnist(FashionMNIST, tmp_path)
+        download("fashion_mnist", FashionMNIST, tmp_path)
 
 
 @pytest.fixture
@@ -313,7 +307,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Fas
             pass
 
     served = write_idx(tmp_path / "served", RAW, packed=True)
-    files = [(f"{stem}.gz", (served / f"{stem}.gz").read_bytes()) for stem in IDX_STEMS.values()]
+    files = [(f"{stem}.gz", (served / f"{stem}.gz").read_bytes()) for stem in STEMS.values()]
     checksums = [(name, hashlib.md5(content, usedforsecurity=False).hexdigest()) for name, content in files]
     monkeypatch.setattr(urllib.request, "_opener", None)  # urllib remembers the proxy of its first call
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -330,23 +324,39 @@ def test_a_download_replaces_a_file_that_was_cut_off(tmp_path: Path, mirror: typ
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "t10k-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8bcut off")
-    assert download_fashion_mnist(mirror, tmp_path) == raw
+    assert download("fashion_mnist", mirror, tmp_path) == raw
     prepare("fashion_mnist", spec_of(RAW), tmp_path / "out", tmp_path)
+
+
+def test_a_failed_download_of_mnist_names_its_files_alone(tmp_path: Path, unreachable: str) -> None:
+    with pytest.raises(UserError, match=r"download of mnist failed .*\. Get the four \.gz files from http") as caught:
+        download("mnist", MNIST, tmp_path)
+    assert "Debian" not in str(caught.value)
+
+
+def test_mnist_is_read_from_files_that_torchvision_left(tmp_path: Path) -> None:
+    write_idx(tmp_path / "MNIST" / "raw", RAW, packed=False)
+    assert prepare("mnist", spec_of(RAW), tmp_path / "out", tmp_path) == tmp_path / "out" / "mnist.npz"
+    with pytest.raises(UserError, match=r"holds no whole fashion_mnist: .* or in its FashionMNIST/raw"):
+        prepare("fashion_mnist", spec_of(RAW), tmp_path / "out", tmp_path)
 
 
 def test_a_download_of_other_bytes_is_refused(tmp_path: Path, mirror: type[FashionMNIST]) -> None:
     (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"something else")
     with pytest.raises(UserError, match=r"download of fashion_mnist failed .*corrupted.*--from DIR"):
-        download_fashion_mnist(mirror, tmp_path)
+        download("fashion_mnist", mirror, tmp_path)
 
 
-def test_digits_need_no_preparation(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="digits is built in and needs no file"):
-        prepare("digits", SPEC.datasets["digits"], tmp_path)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_what_is_built_in_needs_no_preparation(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} is built in and needs no file"):
+        prepare(name, SPEC.datasets["digits"], tmp_path)
 
 
 def test_a_dataset_without_a_known_source_is_a_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"svhn has no known source; .* knows cifar10, cifar100, fashion_mnist"):
+    with pytest.raises(
+        UserError, match=r"svhn has no known source; .* knows cifar10, cifar100, fashion_mnist, mnist, and tables"
+    ):
         prepare("svhn", SPEC.datasets["cifar10"], tmp_path)
 
 
@@ -356,9 +366,9 @@ def test_status_tells_ready_missing_damaged_and_built_in_apart(tmp_path: Path) -
     (tmp_path / "cifar10.npz").write_bytes(b"not an archive")
     datasets = {"fashion_mnist": spec, **{name: SPEC.datasets[name] for name in ("cifar10", "cifar100", "digits")}}
     ready, damaged, missing, built_in = status(datasets, tmp_path)
-    assert ready == ("fashion_mnist", path, "ready", path.stat().st_size)
+    assert ready[:4] == ("fashion_mnist", path, "ready", path.stat().st_size)
     assert damaged[:2] == ("cifar10", tmp_path / "cifar10.npz")
     assert damaged.state.startswith("damaged: ")
     assert "mlsbench" not in damaged.state
-    assert missing == ("cifar100", tmp_path / "cifar100.npz", "missing", 0)
-    assert built_in == ("digits", None, "built in", 0)
+    assert missing == ("cifar100", tmp_path / "cifar100.npz", "missing", 0, "mlsbench data prepare cifar100")
+    assert built_in == ("digits", None, "built in", 0, "")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlsbench.harness.exchange import CollapsedError, LossExchange
-from mlsbench.harness.images import Images, epoch_draws
+from mlsbench.harness.images import Draw, Images, epoch_draws
 from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Answer
 from mlsbench.harness.split import RunSeeds
@@ -50,7 +50,7 @@ def data(count: int = 40) -> tuple[Images, Tensor]:
 
 
 def resnet() -> nn.Module:
-    model = build("resnet20", 10, 1)
+    model = build("resnet20", 10, (8, 8, 1))
     initialize(model, SEEDS.init)
     return model.to(memory_format=torch.channels_last)
 
@@ -131,6 +131,25 @@ def test_steps_are_those_of_torch_under_overfits_values() -> None:
 def test_the_model_trains_at_the_rate_that_is_reported() -> None:
     lrs = [stats.lr for stats in train(resnet(), *data(), COSINE, SEEDS, cross_entropy, bf16=False)]
     assert lrs == [learning_rate(COSINE, epoch) for epoch in range(3)]
+
+
+def test_adam_is_that_of_its_paper() -> None:
+    # Kingma and Ba 2015, algorithm 1, with weight decay as a part of the gradient.
+    training = COSINE.model_copy(update={"optimizer": "adam", "lr": 0.01, "weight_decay": 0.1})
+    model, (images, _) = nn.Sequential(nn.Flatten(), nn.Linear(256, 10, bias=False)), data()
+    weight = next(model.parameters())
+    w, m, v = (weight.detach().double(), *torch.zeros(2, 10, 256, dtype=torch.float64))
+    step, random = EagerStep(model, images, training, bf16=False), torch.Generator().manual_seed(0)
+    for t, rate in enumerate((0.01, 0.01, 0.002), start=1):
+        gradient = torch.randn(10, 10, generator=random)
+        step.set_rate(rate)
+        pixels = images.plain(torch.arange(10)).flatten(1)
+        step.forward(Draw(torch.arange(10)))
+        step.backward(gradient)
+        g = gradient.T.double() @ pixels.double() + 0.1 * w
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        w = w - rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+        torch.testing.assert_close(weight.detach().double(), w, rtol=1e-4, atol=1e-6)
 
 
 def test_training_equals_a_textbook_loop() -> None:

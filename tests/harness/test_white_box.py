@@ -35,7 +35,7 @@ def noise(size: int, count: int = 5) -> tuple[Images, np.ndarray]:
 
 
 def model_of(name: str) -> nn.Module:
-    model = build(name, 10, 1)
+    model = build(name, 10, (32, 32, 1))
     initialize(model, 1)
     return model
 

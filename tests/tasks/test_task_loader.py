@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from mlsbench import UserError
-from mlsbench.tasks import TaskFolder, load_task, open_task, spec_schema
+from mlsbench.tasks import TaskFolder, Training, load_task, open_task, spec_schema
 
 
 def error_after(folder: Path, *changes: tuple[str, str]) -> str:
@@ -187,3 +187,28 @@ def test_the_json_schema_accepts_the_task_and_refuses_an_unknown_key(task: TaskF
     assert not list(validator.iter_errors(content))
     content["contract"]["modles"] = []
     assert [list(error.path) for error in validator.iter_errors(content)] == [["contract"]]
+
+
+def test_the_rows_of_a_table_cannot_be_augmented(broken: Path) -> None:
+    shape = ("shape = [8, 8, 1]", "shape = [1, 64, 1]")
+    sizes = [('dataset = "digits"\nsize = 32', 'dataset = "digits"\nsize = 1')] * 2
+    augment = ("batch = 32, augment = false", "batch = 32, augment = true")
+    message = error_after(broken, shape, *sizes, augment)
+    assert "protocols.smoke: resnet20-digits is about a table, whose rows cannot be augmented" in message
+
+
+def test_a_dataset_has_both_fingerprints_or_none(broken: Path) -> None:
+    text = (broken / "task.toml").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("test_fingerprint"))
+    assert "datasets.cifar10: give both fingerprints or none" in error_after(broken, (line + "\n", ""))
+
+
+def test_a_benchmark_may_change_every_value_of_its_protocols_training(broken: Path) -> None:
+    file = broken / "task.toml"
+    changes = (
+        'optimizer = "adam", epochs = 7, lr = 0.5, schedule = "steps", milestones = [3], weight_decay = 0.0, '
+        "batch = 9, augment = true"
+    )
+    file.write_text(file.read_text().replace("training = { epochs = 4, lr = 0.01 }", f"training = {{ {changes} }}"))
+    changed = load_task(broken).training("smoke", "vgg16bn-digits")
+    assert changed == Training.model_validate(tomllib.loads(f"training = {{ {changes} }}")["training"])

@@ -12,7 +12,7 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.harness.data import Prepared, load
-from mlsbench.harness.plan import Variant, data_digest
+from mlsbench.harness.plan import Variant
 from mlsbench.scoring import Stored, clean, write_whole
 from mlsbench.scoring.attacks import Outputs, Scores
 from mlsbench.scoring.audit import Kept, audit_entry
@@ -55,7 +55,7 @@ class Auditor:
         label = clean(f"{jobs[0].record.entry.name}, {folder.name}", 300)
         given = self._spec.datasets[self._spec.benchmarks[jobs[0].record.setting.benchmark].dataset]
         data = self._prepared(jobs[0].record.setting.benchmark)
-        if any(one.record.setting.data != data_digest(given) for one in jobs):
+        if any(one.record.setting.data != data.whole for one in jobs):
             raise UserError(f"{label}: these records were made with other data than the {data.name} prepared here")
         kept, missing = _kept(jobs, data, given.classes)
         audited = kept.keys() & (self._seeds or self._variant.seeds) or (set() if self._seeds else kept.keys())

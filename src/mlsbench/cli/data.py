@@ -24,15 +24,17 @@ app = typer.Typer(
 
 @app.command()
 def prepare(
-    names: Annotated[list[str] | None, typer.Argument(help="Datasets; all that tasks use if none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Datasets; all that tasks use and anybody can get if none is named.")
+    ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder with the files, instead of a download.")
+        Path | None, typer.Option("--from", help="A folder with the files, instead of a download; of a table the file.")
     ] = None,
 ) -> None:
     """Download datasets, or read them from a folder, and write them in the form that jobs read.
 
-    The folder is one that torchvision filled, or for FashionMNIST one of IDX files. Prepared data go to the folder
-    MLSBENCH_DATA, or the user's cache.
+    The folder is one that torchvision filled, or for the MNISTs one of IDX files. PURCHASE-100 and TEXAS-100 cannot be
+    downloaded: name your own .npz file. Prepared data go to the folder MLSBENCH_DATA, or the user's cache.
 
     Example: mlsbench data prepare fashion_mnist --from /usr/share/datasets/fashion-mnist
     """
@@ -43,7 +45,7 @@ def prepare(
     from mlsbench.harness.prepare import prepare
 
     known = _datasets()
-    wanted = names or [name for name in known if name not in BUILT_IN]
+    wanted = names or [name for name in known if name not in BUILT_IN and not known[name].table]
     for name in wanted:
         if name not in known:
             raise UserError(f"there is no dataset {name!r}; choose from {', '.join(known)}")
@@ -69,7 +71,7 @@ def status() -> None:
 
     for state in status(_datasets(), data_folder()):
         where = f"  {state.path} ({state.size / 1e6:.0f} MB)" if state.size else ""
-        remedy = f"  run: mlsbench data prepare {state.name}" if state.state.startswith(("missing", "damaged")) else ""
+        remedy = f"  run: {state.remedy}" if state.state.startswith(("missing", "damaged")) else ""
         typer.echo(f"{state.name}: {state.state}{where}{remedy}")
 
 

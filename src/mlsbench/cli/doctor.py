@@ -123,4 +123,4 @@ def _data() -> Iterator[Finding]:
     datasets = {name: d for task in list_tasks() for name, d in get_task(task).spec.datasets.items()}
     for state in status(datasets, data_folder()):
         well = state.state in ("ready", "built in")
-        yield Finding(f"data {state.name}", well, state.state, f"mlsbench data prepare {state.name}")
+        yield Finding(f"data {state.name}", well, state.state, state.remedy)
