@@ -60,7 +60,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (("table", TASK, "--key", "file"), "key file 'file'"),
         (("table", TASK, "--compare", "a", "b"), "'a'"),
         (("schema", "task"), "schema"),
-        (("data", "prepare", "mnist"), "choose from cifar10, cifar100, fashion_mnist"),
+        (("data", "prepare", "svhn"), "choose from cifar10, cifar100, fashion_mnist"),
         (("data", "prepare", "cifar10", "--from", "nowhere"), "nowhere"),
         (("frobnicate",), "No such command 'frobnicate'"),
     ],

@@ -58,7 +58,7 @@ def test_it_describes_every_protocol_with_its_values(text: str, task: TaskFolder
         training = protocol.training
         fall = "cosine to 0"
         if training.schedule == "steps":
-            fall = f"×0.1 at {' and '.join(map(str, training.milestones))}"
+            fall = f"×0.1 at {' and '.join(map(str, training.milestones))}" if training.milestones else "constant"
         assert cells(text, f"`{name}`", protocol.title)[2:] == [
             str(training.epochs),
             f"{training.lr:g}, {fall}",
@@ -74,6 +74,22 @@ def test_it_says_which_protocols_have_canaries_and_how_many(text: str, task: Tas
     assert counts
     for name, count in counts.items():
         assert f"Under `{name}`, {count:,} examples" in text
+
+
+def test_it_says_which_protocols_have_members_of_a_fixed_number(text: str, task: TaskFolder) -> None:
+    counts = {name: protocol.members for name, protocol in task.spec.protocols.items() if protocol.members}
+    assert counts == {"codaspy21": 10_000, "codaspy21-texas": 10_000, "codaspy21-purchase": 20_000}
+    said = "Under `codaspy21` and `codaspy21-texas` a model has 10,000 members, under `codaspy21-purchase` 20,000."
+    assert said in " ".join(text.split())
+
+
+def test_it_says_where_the_optimizer_is_another(text: str, task: TaskFolder) -> None:
+    spec = task.spec
+    for name, protocol in spec.protocols.items():
+        for benchmark in protocol.benchmarks:
+            table = spec.datasets[spec.benchmarks[benchmark].dataset].table
+            assert spec.training(name, benchmark).optimizer == ("adam" if table else "sgd")
+    assert "SGD with momentum 0.9, without Nesterov, but Adam where features are a table" in " ".join(text.split())
 
 
 def test_it_names_the_default_protocol(text: str, task: TaskFolder) -> None:
