@@ -12,16 +12,23 @@ from datetime import UTC, datetime
 import numpy as np
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
-from mlsbench.harness.exchange import CollapsedError, LossExchange
+from mlsbench.harness.exchange import CollapsedError, Exchange, LossExchange
 from mlsbench.harness.graphs import make_step
+from mlsbench.harness.images import Images
 from mlsbench.harness.job import Report
 from mlsbench.harness.measure import Measure
+from mlsbench.harness.mixing import METHOD as MIX
+from mlsbench.harness.mixing import Mixture
 from mlsbench.harness.oracle import METHOD, Oracle
 from mlsbench.harness.plan import Job
 from mlsbench.harness.probe import probe
+from mlsbench.harness.references import References
 from mlsbench.harness.session import wire_method
-from mlsbench.harness.split import run_seeds
+from mlsbench.harness.set_exchange import SetExchange
+from mlsbench.harness.split import reference_seed, run_seeds
+from mlsbench.harness.step import EagerStep
 from mlsbench.harness.subject import Subject, prepare
 from mlsbench.harness.trainer import EpochStats, train
 from mlsbench.sandbox.channel import CandidateError
@@ -79,9 +86,7 @@ def _train(
     try:
         session.load(job.text)
         images, labels = subject.members()
-        step = make_step(subject.model, images, job.training, job.setting.precision == "bf16")
-        training["step"] = step.name
-        exchange = LossExchange(step, Oracle(session, wire_method(job.spec, METHOD)))
+        exchange, training["step"] = _exchange(job, subject, session, images, labels)
         seeds = run_seeds(job.key, job.setting.seed)
         for stats in train(subject.model, exchange, images, labels, job.training, seeds):
             started = time.monotonic()
@@ -100,6 +105,20 @@ def _train(
     outcome = _judge(job, subject, measure, curve)
     timing["evaluate"] += time.monotonic() - started
     return outcome
+
+
+def _exchange(job: Job, subject: Subject, session: Session, images: Images, labels: Tensor) -> tuple[Exchange, str]:
+    """What trains on `images` with `labels` as the contract wants it, and how a step is done."""
+    spec, model, bf16 = job.spec, subject.model, job.setting.precision == "bf16"
+    oracle = Oracle(session, wire_method(spec, METHOD))
+    if spec.plain:
+        step = make_step(model, images, job.training, bf16)
+        return LossExchange(step, oracle), step.name
+    eager = EagerStep(model, images, job.training, bf16)
+    mixture = Mixture(session, wire_method(spec, MIX)) if MIX in spec.contract.methods else None
+    seed = reference_seed(job.key, job.setting.seed)
+    references = References(*subject.references(), labels, seed) if spec.parts == 3 else None
+    return SetExchange(model, eager, images, mixture, references, oracle), eager.name
 
 
 def _broken_metrics(measure: Measure, test_acc: float) -> dict[str, float | None]:

@@ -24,9 +24,9 @@ HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
     "split.py", "canaries.py", "data.py", "digits.py", "standin.py", "images.py", "trainer.py", "step.py", "graphs.py",
-    "caller.py", "oracle.py", "exchange.py", "subject.py", "probe.py", "execute.py", "models/*.py",
-    "../sandbox/candidate.py", "../sandbox/worker.py", "../scoring/membership.py", "../scoring/trained.py",
-    "../scoring/verdict.py",
+    "caller.py", "oracle.py", "exchange.py", "mixing.py", "references.py", "set_exchange.py", "subject.py", "probe.py",
+    "execute.py", "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py", "../scoring/membership.py",
+    "../scoring/trained.py", "../scoring/validation.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
+from mlsbench.harness.mixing import METHOD as MIX
+from mlsbench.harness.mixing import Mixture, mixed, unmixed
 from mlsbench.harness.oracle import METHOD, Oracle
 from mlsbench.harness.session import wire_method
 from mlsbench.sandbox.channel import CandidateError
@@ -11,21 +14,25 @@ from mlsbench.sandbox.session import Session
 from mlsbench.tasks import Task
 
 BATCHES = (128, 32, 2)
+LOGITS = ("logits", "member_logits", "reference_logits")
 SEED = 7  # of the probe's logits, which say nothing about any run
 
 
 def probe(session: Session, text: str, spec: Task, classes: int, epochs: int) -> None:
-    """Load the candidate and ask it about random logits: three batch sizes, first and last epoch.
+    """Load the candidate and ask its methods about random logits and labels: three batch sizes, first and last epoch.
 
     Raises CandidateError if a call fails or if no path leads from a loss to the logits.
     """
     session.load(text)
     oracle = Oracle(session, wire_method(spec, METHOD))
+    mixture = Mixture(session, wire_method(spec, MIX)) if MIX in spec.contract.methods else None
     generator = torch.Generator().manual_seed(SEED)
     for epoch in (0, epochs - 1):
         for batch in BATCHES:
-            logits = torch.randn(batch, classes, generator=generator)
             labels = torch.randint(classes, (batch,), generator=generator)
-            if not oracle(logits=logits, labels=labels, epoch=epoch).connected:
+            partners, weights = mixture(labels, epoch) if mixture else unmixed(batch)
+            arrays = {name: torch.randn(batch, classes, generator=generator) for name in LOGITS}
+            arrays["targets"] = mixed(functional.one_hot(labels, classes).float(), partners, weights)
+            if not oracle(**arrays, labels=labels, reference_labels=labels, epoch=epoch).connected:
                 raise CandidateError("compute_loss returned a loss that does not depend on the logits")
     session.finish()

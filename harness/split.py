@@ -121,3 +121,8 @@ def run_seeds(key: bytes, seed: int) -> RunSeeds:
     """
     digest = hmac.digest(key, f"run:{seed}".encode(), "sha256")
     return RunSeeds(*(int.from_bytes(digest[i : i + 8], "big") >> 1 for i in (0, 8, 16, 24)))
+
+
+def reference_seed(key: bytes, seed: int) -> int:
+    """The seed of the draws of validation examples: the first 63 bits of HMAC-SHA256(key, "references:" + seed)."""
+    return int.from_bytes(hmac.digest(key, f"references:{seed}".encode(), "sha256")[:8], "big") >> 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -50,13 +51,20 @@ class EagerStep:
             group["lr"] = rate
 
     def forward(self, draw: Draw) -> Tensor:
-        with torch.autocast(self._images.device.type, torch.bfloat16, enabled=self._bf16):
-            logits = self._model(self._images.batch(draw))
-        self._logits = logits.float()
-        seen: Tensor = self._logits.detach().cpu()
-        return seen
+        self._logits = self.logits(self._images.batch(draw))
+        return self._logits.detach().cpu()
 
     def backward(self, gradient: Tensor) -> None:
+        self.update([self._logits], [gradient])
+
+    def logits(self, images: Tensor) -> Tensor:
+        """float32 logits [B, K] of normalized images, on their device, as the model's mode has it."""
+        with torch.autocast(self._images.device.type, torch.bfloat16, enabled=self._bf16):
+            logits: Tensor = self._model(images)
+        return logits.float()
+
+    def update(self, logits: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Change the weights once by the gradients, float32 [B, K], of as many logits; the sum where two are one."""
         self._optimizer.zero_grad(set_to_none=True)
-        self._logits.backward(gradient.to(self._images.device))
+        torch.autograd.backward(logits, [g.to(self._images.device) for g in gradients])
         self._optimizer.step()

@@ -42,7 +42,14 @@ class Subject:
 
     def members(self) -> tuple[Images, Tensor]:
         """What the model is trained on: images, and int64 labels on the CPU."""
-        index = torch.from_numpy(np.flatnonzero(self.member))
+        return self._chosen(self.member)
+
+    def references(self) -> tuple[Images, Tensor]:
+        """What the model is compared with: validation images, and int64 labels on the CPU."""
+        return self._chosen(self.validation)
+
+    def _chosen(self, mask: Mask) -> tuple[Images, Tensor]:
+        index = torch.from_numpy(np.flatnonzero(mask))
         return self.pool.subset(index), torch.from_numpy(self.labels)[index]
 
     def trained(self) -> Trained:

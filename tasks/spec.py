@@ -224,6 +224,12 @@ class Task(Model):
         return 3 if loss and any(array.name.startswith("reference_") for array in loss.inputs) else 2
 
     @property
+    def plain(self) -> bool:
+        """Whether a step of training is but one batch's logits to the loss, and its gradient back."""
+        arrays = {array.name for method in self.contract.methods.values() for array in method.inputs}
+        return set(self.contract.methods) == {"compute_loss"} and arrays <= {"logits", "labels", "epoch"}
+
+    @property
     def audited(self) -> bool:
         """Whether the audit has something to say: it is about what mia_auc misses."""
         return any(metric.name == "mia_auc" for metric in self.metrics)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlsbench import UserError
-from mlsbench.harness.split import RunSeeds, membership, read_key, run_seeds, validation
+from mlsbench.harness.split import RunSeeds, membership, read_key, reference_seed, run_seeds, validation
 
 KEYS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(10_000)]
 
@@ -93,6 +93,12 @@ def test_validation_is_the_lower_third_of_the_written_out_hmac_values(count: int
 def test_who_is_for_validation_says_nothing_about_membership() -> None:
     apart, member = validation(b"k", KEYS), membership(b"k", 42, KEYS)
     assert abs(member[apart].mean() - 0.5) < 4 * 0.5 / np.sqrt(apart.sum())
+
+
+def test_the_seed_of_references_is_the_first_63_bits_of_the_written_out_hmac_and_no_seed_of_the_run() -> None:
+    found = reference_seed(b"public", 42)
+    assert found == int(hmac_sha256(b"public", b"references:42").hex()[:16], 16) // 2
+    assert found not in run_seeds(b"public", 42)
 
 
 def test_run_seeds_differ_within_a_pair_of_seeds_and_between_keys() -> None:

@@ -6,8 +6,16 @@ import re
 
 import pytest
 
-from mlsbench.tasks import TaskFolder
+from mlsbench.tasks import TaskFolder, get_task
 from mlsbench.tasks.submission import MAX_BYTES
+
+TASKS = ("security-membership-inference-defense", "security-membership-inference-set-defense")
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def task(request: pytest.FixtureRequest) -> TaskFolder:
+    """Each task whose submissions are losses."""
+    return get_task(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,7 @@ def test_it_describes_every_protocol_with_its_values(text: str, task: TaskFolder
 
 def test_it_says_which_protocols_have_canaries_and_how_many(text: str, task: TaskFolder) -> None:
     counts = {name: protocol.canaries for name, protocol in task.spec.protocols.items() if protocol.canaries}
-    assert counts
+    assert bool(counts) == ("canar" in text)
     for name, count in counts.items():
         assert f"Under `{name}`, {count:,} examples" in text
 
@@ -100,7 +108,10 @@ def test_it_describes_every_benchmark_of_the_default_protocol(text: str, task: T
     for name in task.spec.protocols[task.spec.default_protocol].benchmarks:
         benchmark = task.spec.benchmarks[name]
         data = task.spec.datasets[benchmark.dataset]
-        counts = [f"{n:,}" for n in (data.train // 2, data.train - data.train // 2, data.test)]
+        validation = data.train // 3 if task.spec.parts == 3 else 0
+        members = (data.train - validation) // 2
+        sizes = (members, data.train - validation - members, validation, data.test)
+        counts = [f"{size:,}" for size in sizes if size]
         image = f"{benchmark.size}×{benchmark.size}×{data.shape[2]}"
         expected = [f"`{benchmark.model}`", f"`{benchmark.dataset}`", image, str(data.classes), *counts]
         assert cells(text, f"`{name}`")[1:] == expected

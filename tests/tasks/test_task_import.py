@@ -10,8 +10,8 @@ import sys
 from mlsbench.tasks import baseline_path, get_task, list_tasks, read_submission
 for name in list_tasks():
     task = get_task(name)
-    for baseline in task.spec.baselines:
-        read_submission(baseline_path(name, baseline), task)
+    for baseline, entry in task.spec.baselines.items():
+        read_submission(baseline_path(name, entry.submission or baseline), task)
 print(*sorted({module.partition(".")[0] for module in sys.modules}))
 """
 

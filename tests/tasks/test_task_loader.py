@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from mlsbench import UserError
-from mlsbench.tasks import TaskFolder, Training, load_task, open_task, spec_schema
+from mlsbench.tasks import TaskFolder, Training, get_task, load_task, open_task, spec_schema
 
 
 def error_after(folder: Path, *changes: tuple[str, str]) -> str:
@@ -212,3 +212,9 @@ def test_a_benchmark_may_change_every_value_of_its_protocols_training(broken: Pa
     file.write_text(file.read_text().replace("training = { epochs = 4, lr = 0.01 }", f"training = {{ {changes} }}"))
     changed = load_task(broken).training("smoke", "vgg16bn-digits")
     assert changed == Training.model_validate(tomllib.loads(f"training = {{ {changes} }}")["training"])
+
+
+def test_what_a_contract_names_decides_how_a_step_is_made_and_the_pool_divided(task: TaskFolder) -> None:
+    other = get_task("security-membership-inference-set-defense").spec
+    assert (task.spec.plain, task.spec.parts, task.spec.most_members("resnet20-cifar10")) == (True, 2, 25000)
+    assert (other.plain, other.parts, other.most_members("resnet20-cifar10")) == (False, 3, 16667)
