@@ -22,7 +22,7 @@ class References:
         self._counts = labels.bincount(minlength=int(wanted.max()) + 1)
         self._starts = self._counts.cumsum(0) - self._counts
         self._chance = torch.Generator().manual_seed(seed)
-        if missing := [label for label in wanted.unique().tolist() if not self._counts[label]]:
+        if missing := [label for label in sorted(set(wanted.tolist())) if not self._counts[label]]:
             raise UserError(f"no validation example is of class {missing[0]}: take more members")
 
     def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
