@@ -293,7 +293,9 @@ def _check_pool(spec: Task, benchmark: str, training: Training, chosen: Variant)
         if canaries:
             raise UserError(f"canaries={canaries}: labels of {benchmark} are poisoned, and a task has one or the other")
         if not 0 < round(poison * size) < size:
-            raise UserError(f"{benchmark}: of {size} members {round(poison * size)} would be poisoned; take more members")
+            raise UserError(
+                f"{benchmark}: of {size} members {round(poison * size)} would be poisoned; take more members"
+            )
 
 
 def _digest(text: str) -> str:

@@ -22,7 +22,9 @@ def write_package(name: str, folder: Path) -> list[Path]:
     """
     package = _package(name)
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise UserError(f"{folder} is there already and not an empty folder: name another, `mlsbench new-task {name} DIR`")
+        raise UserError(
+            f"{folder} is there already and not an empty folder: name another, `mlsbench new-task {name} DIR`"
+        )
     written = []
     for source in sorted(TEMPLATE.rglob("*")):
         if not source.is_file() or "__pycache__" in source.parts:
@@ -44,7 +46,8 @@ def _package(name: str) -> str:
     package = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name) or len(name) > _LONGEST:
         raise UserError(
-            f"a task cannot be called {name[:80]!r}: take small letters, digits, - and _, a letter first, {_LONGEST} at most"
+            f"a task cannot be called {name[:80]!r}: take small letters, digits, - and _, a letter first, "
+            f"{_LONGEST} at most"
         )
     if keyword.iskeyword(package):
         raise UserError(f"a task cannot be called {name!r}: its package would be, and that is a word of Python's own")

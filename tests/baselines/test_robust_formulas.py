@@ -1,4 +1,4 @@
-"""Claim: every robust loss computes its published formula, in value and gradient, against float64 references in NumPy."""
+"""Claim: every robust loss computes its published formula, in value and gradient, against float64 references."""
 
 from __future__ import annotations
 

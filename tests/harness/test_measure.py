@@ -1,4 +1,4 @@
-"""What is wrong with a task's measure.py is told as the task's mistake, with the line, and never charged to a candidate."""
+"""A mistake of a task's measure.py is told as the task's, with the line, and never charged to a candidate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim: the package that `new-task` writes, installed by pip beside mlsbench, offers its task without any change here."""
+"""Claim: the package that `new-task` writes, once pip has installed it, offers its task without any change here."""
 
 from __future__ import annotations
 

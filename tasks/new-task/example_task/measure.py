@@ -1,4 +1,4 @@
-"""The task's metrics, from what a trained model says about its data. This file is trusted: no submission runs beside it."""
+"""The task's metrics, from what a trained model says. This file is trusted: no submission runs beside it."""
 
 from mlsbench.scoring.trained import Trained
 

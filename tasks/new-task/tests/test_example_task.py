@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from example_task import FOLDER
+
 from mlsbench.harness.check import check
 from mlsbench.harness.measure import Measure
 from mlsbench.harness.plan import variant
