@@ -30,7 +30,7 @@ def steps() -> str:
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The folder in which somebody followed the document, in an environment of their own beside this one's libraries."""
+    """The folder in which somebody followed the document, in an environment of their own with our libraries."""
     folder = tmp_path_factory.mktemp("afternoon")
     venv.create(folder / "own", with_pip=False)
     python, tools = folder / "own" / "bin" / "python", folder / "own" / "bin"
@@ -46,7 +46,10 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
         (tools / name).write_text(f"#!/bin/sh\n{line}\n")
         (tools / name).chmod(0o755)
     paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = os.environ | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
     done = subprocess.run(
         ["bash", "-c", steps()], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=280
     )

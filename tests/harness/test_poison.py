@@ -99,7 +99,9 @@ def test_another_key_and_another_seed_poison_others(tmp_path: Path) -> None:
 
 
 def test_poison_and_canaries_exclude_each_other(tmp_path: Path) -> None:
-    attacked = get_task("security-membership-inference-defense").spec.metrics  # canaries are for tasks that have mia_auc
+    attacked = get_task(
+        "security-membership-inference-defense"
+    ).spec.metrics  # canaries are for tasks that have mia_auc
     both = TASK.spec.model_copy(update={"metrics": attacked})
     with pytest.raises(UserError, match="canaries=5: labels of resnet20-digits are poisoned, and a task has one or"):
         jobs(tmp_path, "members=64", "canaries=5", spec=both)
