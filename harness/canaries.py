@@ -1,4 +1,5 @@
-"""Canaries: examples with a wrong label, whose membership a model gives away more easily than that of honest ones."""
+"""Examples with a wrong label: canaries, whose membership a model gives away more easily than that of honest ones, and
+poison, which a model should rather not learn."""
 
 from __future__ import annotations
 
@@ -10,13 +11,20 @@ from numpy.typing import NDArray
 
 
 def mislabel(
-    key: bytes, data_keys: Sequence[str], labels: NDArray[np.int64], classes: int, count: int
+    key: bytes,
+    data_keys: Sequence[str],
+    labels: NDArray[np.int64],
+    classes: int,
+    count: int,
+    purpose: str = "canary",
+    among: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The labels to train with, int64 [N], and which `count` examples are canaries, bool [N], under every seed.
+    """The labels to train with, int64 [N], and which `count` examples have a wrong one, bool [N].
 
-    The canaries are the examples with the lowest HMAC-SHA256(key, "canary:" + data key), data keys in hex (equal values
-    by position). A canary's label is the true one plus 1 plus v, modulo `classes`, with v = HMAC-SHA256(key,
-    "canary-label:" + data key) as a big-endian number, modulo `classes` − 1: any other class is as likely.
+    They are those of `among`, bool [N] (of all if None), with the lowest HMAC-SHA256(key, `purpose` + ":" + data key),
+    data keys in hex (equal values by position). Such an example's label is the true one plus 1 plus v, modulo
+    `classes`, with v = HMAC-SHA256(key, `purpose` + "-label:" + data key) as a big-endian number, modulo `classes` − 1:
+    any other class is as likely.
     """
 
     def value(purpose: str, data_key: str) -> bytes:
@@ -24,10 +32,11 @@ def mislabel(
 
     chosen = np.zeros(len(labels), np.bool_)
     if count:  # the ranking takes a moment
-        values = [value("canary", data_key) for data_key in data_keys]
-        chosen[sorted(range(len(values)), key=values.__getitem__)[:count]] = True
+        candidates = range(len(labels)) if among is None else np.flatnonzero(among).tolist()
+        values = {i: value(purpose, data_keys[i]) for i in candidates}
+        chosen[sorted(values, key=values.__getitem__)[:count]] = True
     trained = labels.copy()
     for i in np.flatnonzero(chosen).tolist():
-        step = 1 + int.from_bytes(value("canary-label", data_keys[i]), "big") % (classes - 1)
+        step = 1 + int.from_bytes(value(f"{purpose}-label", data_keys[i]), "big") % (classes - 1)
         trained[i] = (trained[i] + step) % classes
     return trained, chosen

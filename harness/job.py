@@ -11,11 +11,13 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mlsbench import UserError
+from mlsbench.harness.measure import MeasureError
 from mlsbench.harness.plan import Job
 from mlsbench.harness.session import open_session
 from mlsbench.sandbox.backend import Backend
@@ -59,6 +61,10 @@ def main() -> None:
     except UserError as error:
         report({"error": str(error)})
         raise SystemExit(2) from None
+    except MeasureError as error:  # the task is at fault, never the candidate
+        traceback.print_exc()
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(MACHINE_FAILED) from None
 
 
 def run(job: Job, report: Report, started: float, delegate: Backend | None = None) -> None:

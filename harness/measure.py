@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import traceback
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 FILE = "measure.py"
@@ -20,7 +22,8 @@ class Measure:
     def __init__(self, code: str, names: Sequence[str]) -> None:
         self.names = tuple(names)
         module = types.ModuleType("measure")
-        exec(compile(code, FILE, "exec", dont_inherit=True), module.__dict__)
+        with _blamed():
+            exec(compile(code, FILE, "exec", dont_inherit=True), module.__dict__)
         measure = getattr(module, "measure", None)
         if not callable(measure):
             raise MeasureError(f"the task's {FILE} defines no function measure")
@@ -29,9 +32,10 @@ class Measure:
     def __call__(self, result: Any) -> dict[str, float | None]:
         """The metrics of `result` in the specification's order; None where there is no number.
 
-        Raises MeasureError if they are not the specification's, and whatever the function raises.
+        Raises MeasureError if the function raises, or gives other metrics or what is no number.
         """
-        given = self._measure(result)
+        with _blamed():
+            given = self._measure(result)
         if not isinstance(given, dict) or set(given) != set(self.names):
             found = ", ".join(map(str, given)) if isinstance(given, dict) else type(given).__name__
             raise MeasureError(f"the task's {FILE} gave {found}, not {', '.join(self.names)}")
@@ -41,6 +45,20 @@ class Measure:
 def _number(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if not math.isfinite(number := float(value)):
+    with _blamed():
+        number = float(value)
+    if not math.isfinite(number):
         raise MeasureError(f"the task's {FILE} gave {number} for {name}; None stands for no number")
     return number
+
+
+@contextmanager
+def _blamed() -> Iterator[None]:
+    """Says of what is raised within that it is the task's, and in which line of its file."""
+    try:
+        yield
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
+        lines += [error.lineno] if isinstance(error, SyntaxError) and error.filename == FILE else []
+        where = f" (line {lines[-1]})" if lines else ""
+        raise MeasureError(f"the task's {FILE} raised {type(error).__name__}: {error}{where}") from error

@@ -26,7 +26,7 @@ FROZEN = (
     "split.py", "canaries.py", "data.py", "digits.py", "standin.py", "images.py", "trainer.py", "step.py", "graphs.py",
     "caller.py", "oracle.py", "exchange.py", "mixing.py", "references.py", "set_exchange.py", "subject.py", "probe.py",
     "execute.py", "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py", "../scoring/membership.py",
-    "../scoring/trained.py", "../scoring/validation.py", "../scoring/verdict.py",
+    "../scoring/poison.py", "../scoring/trained.py", "../scoring/validation.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
@@ -76,6 +76,11 @@ class Job(BaseModel):
     def member_count(self) -> int:
         """How many examples the model is trained on."""
         return self.members or self.spec.most_members(self.setting.benchmark)
+
+    @property
+    def poisoned(self) -> int:
+        """How many of these are trained with a poisoned label."""
+        return round(self.spec.poison.get(self.setting.benchmark, 0) * self.member_count)
 
     def finished(self) -> Record | None:
         """The record of this very job if it is there and final."""
@@ -284,6 +289,13 @@ def _check_pool(spec: Task, benchmark: str, training: Training, chosen: Variant)
         raise UserError(f"{benchmark}: {size} members in batches of {training.batch} leave a last batch of one image")
     if canaries >= size:  # so that there are honest members and honest non-members, whatever the key
         raise UserError(f"canaries={canaries}: {benchmark} has {size} members, and canaries must be fewer than these")
+    if poison := spec.poison.get(benchmark):
+        if canaries:
+            raise UserError(f"canaries={canaries}: labels of {benchmark} are poisoned, and a task has one or the other")
+        if not 0 < round(poison * size) < size:
+            raise UserError(
+                f"{benchmark}: of {size} members {round(poison * size)} would be poisoned; take more members"
+            )
 
 
 def _digest(text: str) -> str:

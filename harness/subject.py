@@ -105,6 +105,7 @@ def prepare(job: Job) -> Subject:
     member, labels = np.zeros(len(apart), np.bool_), data.train_labels.copy()
     member[rest] = membership(key, seed, keys)
     labels[rest], _ = mislabel(key, keys, labels[rest], dataset.classes, job.canaries)
+    labels[rest], _ = mislabel(key, keys, labels[rest], dataset.classes, job.poisoned, "poison", member[rest])
     return Subject(
         model.to(device).to(memory_format=torch.channels_last), images(data.train_images), labels, data.train_labels,
         member, apart, images(data.test_images), data.test_labels,

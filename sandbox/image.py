@@ -73,7 +73,8 @@ def package_files(package: Path | None = None) -> dict[str, bytes]:
     root = package or package_root() / "mlsbench"
     found = {*_modules(root), root / "py.typed", root / DOCKERFILE}
     found.update(path for pattern in DATA for path in root.glob(pattern))
-    found.update(p for p in (root / "tasks").glob("*/*") if p.suffix in TASK_DATA and p.is_file())
+    tasks = [path for pattern in ("*.toml", "*/*", "new-task/**/*") for path in (root / "tasks").glob(pattern)]
+    found.update(path for path in tasks if path.suffix in TASK_DATA and path.is_file())
     return {name: path.read_bytes() for name, path in sorted((p.relative_to(root).as_posix(), p) for p in found)}
 
 

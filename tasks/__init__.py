@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlsbench.tasks.array import Array, Method
 from mlsbench.tasks.loader import PublishedRow, TaskFolder, load_task, open_task, spec_schema
+from mlsbench.tasks.new import write_package
 from mlsbench.tasks.registry import baseline_path, get_task, list_tasks
 from mlsbench.tasks.spec import (
     Baseline,
@@ -55,4 +56,5 @@ __all__ = [
     "parse_submission",
     "read_submission",
     "spec_schema",
+    "write_package",
 ]

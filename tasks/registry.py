@@ -46,8 +46,14 @@ def get_task(name: str) -> TaskFolder:
 
 
 def baseline_path(task_id: str, name: str) -> Path:
-    """Where the baseline `name` of a task that ships here lies; whether it exists is not looked at."""
-    return _HERE.parent / "baselines" / task_id.replace("-", "_") / f"{name}.py"
+    """Where the baseline `name` of a task lies; whether it exists is not looked at.
+
+    That is the folder `baselines` in the task's own, but for tasks that ship here, whose baselines are a part of
+    mlsbench of their own. Raises UserError for an unknown task.
+    """
+    if (_HERE / task_id / SPEC).is_file():
+        return _HERE.parent / "baselines" / task_id.replace("-", "_") / f"{name}.py"
+    return get_task(task_id).path / "baselines" / f"{name}.py"
 
 
 def _sources() -> dict[str, list[Path | EntryPoint]]:

@@ -20,8 +20,10 @@ INTRODUCTION = f"""<!-- Written by `{COMMAND}`; edit tests/threats.toml and test
 A candidate is code that nobody has read, written by something that is rewarded for a number.
 [isolation.md](isolation.md) says how it is run. Here stands what it is known to try. Each file is run for real by
 [test_exploits.py](../tests/sandbox/test_exploits.py), in every backend whose walls play a part, or, where it needs a
-whole job, by [test_job_exploits.py](../tests/harness/test_job_exploits.py); what has no file names its tests. Seen on
-import or in the probe a candidate is `rejected`, seen in training `failed`. Whoever finds a new trick adds a file.
+whole job, by [test_job_exploits.py](../tests/harness/test_job_exploits.py); what has no file names its tests. Under the
+contracts of the other tasks they are run by
+[test_exploits_by_contract.py](../tests/sandbox/test_exploits_by_contract.py). Seen on import or in the probe a
+candidate is `rejected`, seen in training `failed`. Whoever finds a new trick adds a file.
 
 `process` has the walls of the column *held by*; the other backends have these, and add theirs. *Nothing has to* means
 that it is legal, or a control. That a wall is the one that holds is tested where that does no harm: with the wall left

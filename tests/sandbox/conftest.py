@@ -13,20 +13,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from exploit_contracts import CONTRACTS, EPOCHS, Tried, batch
 from torch import Tensor
 
-from mlsbench.harness.oracle import Oracle
-from mlsbench.harness.session import wire_contract
 from mlsbench.sandbox.backend import Backend, Limits
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.choose import BACKENDS
 from mlsbench.sandbox.engine import connect
-from mlsbench.sandbox.frames import Contract
 from mlsbench.sandbox.session import WorkerSession
-from mlsbench.tasks import TaskFolder, get_task, read_submission
+from mlsbench.tasks import TaskFolder, get_task, list_tasks, read_submission
 
 EXPLOITS = Path(__file__).parent.parent / "exploits"
-EPOCHS = 6
+OTHERS = [name for name, tried in CONTRACTS.items() if name != "defense" and tried.task in list_tasks()]
 SPARE = 2  # workers that get ready while others are in use
 LIMITS = Limits(call_seconds=1.5, start_seconds=1.5, job_seconds=20, memory_bytes=256 << 20, log_bytes=1 << 16)
 
@@ -51,8 +49,8 @@ class Ending:
 class Workers:
     """Sessions of one backend with LIMITS, a few of them always getting ready."""
 
-    def __init__(self, backend: Backend, contract: Contract, folder: Path) -> None:
-        self.backend, self.contract, self._folder = backend, contract, folder
+    def __init__(self, backend: Backend, tried: Tried, folder: Path) -> None:
+        self.backend, self.tried, self.contract, self._folder = backend, tried, tried.contract, folder
         self._names = count()
         self._spare: list[tuple[WorkerSession, Path]] = []
 
@@ -68,17 +66,14 @@ class Workers:
         return self._spare.pop(0)
 
     def run(self, text: str) -> Ending:
-        """Load `text`, call it once in each of EPOCHS epochs on `batch(epoch)`, finish and close."""
+        """Load `text` in the contract's form, make its calls, finish and close."""
         session, log = self.take()
         ending, stage = Ending(), "load"
         try:
-            session.load(text)
-            oracle = Oracle(session, self.contract.methods[0])
-            for epoch in range(EPOCHS):
-                stage = f"call {epoch}"
-                logits, labels = batch(epoch)
-                answer = oracle(logits=logits, labels=labels, epoch=epoch)
-                ending.answers.append((answer.loss, answer.gradient.clone()))
+            session.load(self.tried.text(text))
+            for name, call in self.tried.calls(session, self.contract):
+                stage = name
+                ending.answers.append(call())
             stage = "finish"
             session.finish()
         except CandidateError as error:
@@ -92,12 +87,6 @@ class Workers:
         """End the spare workers."""
         for session, _ in self._spare:
             session.close()
-
-
-def batch(epoch: int) -> tuple[Tensor, Tensor]:
-    """Logits [32, 10] and labels [32] that differ from epoch to epoch."""
-    generator = torch.Generator().manual_seed(epoch)
-    return torch.randn(32, 10, generator=generator), torch.randint(10, (32,), generator=generator)
 
 
 def cross_entropy(epoch: int) -> tuple[float, Tensor]:
@@ -146,10 +135,16 @@ def task() -> TaskFolder:
 
 
 @pytest.fixture(scope="session", params=["process", "bubblewrap", pytest.param("docker", marks=pytest.mark.docker)])
-def workers(
-    request: pytest.FixtureRequest, task: TaskFolder, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Workers]:
-    pool = Workers(usable(request.param), wire_contract(task.spec), tmp_path_factory.mktemp(request.param))
+def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    pool = Workers(usable(request.param), CONTRACTS["defense"], tmp_path_factory.mktemp(request.param))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session", params=OTHERS)
+def other_workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """Workers for another task's contract; what surrounds them plays no part in that."""
+    pool = Workers(usable("process"), CONTRACTS[request.param], tmp_path_factory.mktemp("contract"))
     yield pool
     pool.close()
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from mlsbench.tasks import TaskFolder, get_task
+from mlsbench.tasks import TaskFolder, get_task, list_tasks
 from mlsbench.tasks.submission import MAX_BYTES
 
-TASKS = ("security-membership-inference-defense", "security-membership-inference-set-defense")
+TASKS = [task for task in list_tasks() if get_task(task).spec.procedure == "loss"]
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -86,18 +86,22 @@ def test_it_says_which_protocols_have_canaries_and_how_many(text: str, task: Tas
 
 def test_it_says_which_protocols_have_members_of_a_fixed_number(text: str, task: TaskFolder) -> None:
     counts = {name: protocol.members for name, protocol in task.spec.protocols.items() if protocol.members}
+    if not counts:
+        return
     assert counts == {"codaspy21": 10_000, "codaspy21-texas": 10_000, "codaspy21-purchase": 20_000}
     said = "Under `codaspy21` and `codaspy21-texas` a model has 10,000 members, under `codaspy21-purchase` 20,000."
     assert said in " ".join(text.split())
 
 
 def test_it_says_where_the_optimizer_is_another(text: str, task: TaskFolder) -> None:
-    spec = task.spec
+    spec, tables = task.spec, []
     for name, protocol in spec.protocols.items():
         for benchmark in protocol.benchmarks:
             table = spec.datasets[spec.benchmarks[benchmark].dataset].table
             assert spec.training(name, benchmark).optimizer == ("adam" if table else "sgd")
-    assert "SGD with momentum 0.9, without Nesterov, but Adam where features are a table" in " ".join(text.split())
+            tables.append(table)
+    said = "SGD with momentum 0.9, without Nesterov" + ", but Adam where features are a table" * any(tables)
+    assert said in " ".join(text.split())
 
 
 def test_it_names_the_default_protocol(text: str, task: TaskFolder) -> None:

@@ -1,9 +1,11 @@
-"""Commands about tasks: list, show, schema, validate."""
+"""Commands about tasks: list, show, schema, validate, new-task."""
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -23,6 +25,7 @@ def add(app: typer.Typer) -> None:
     app.command()(show)
     app.command()(schema)
     app.command()(validate)
+    app.command()(new_task)
 
 
 def list_() -> None:
@@ -96,3 +99,21 @@ def validate(
     if tried.note:
         typer.echo(f"note: {tried.note}", err=True)
     typer.echo(f"accepted: {clean(str(submission), 200)} keeps the contract of {task} (tried in sandbox {tried.name})")
+
+
+def new_task(
+    name: Annotated[str, typer.Argument(help="The new task's name: small letters, digits, - and _.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Where to write it; a folder of its name if not given.")
+    ] = None,
+) -> None:
+    """Write the package of a task of your own: small, whole, and ready to install. Nothing is ever overwritten.
+
+    Example: mlsbench new-task calibration
+    """
+    from mlsbench.tasks import write_package
+
+    target = folder or Path(name)
+    for path in write_package(name, target):
+        typer.echo(str(path))
+    typer.echo(f"\nNext: pip install -e {target}; mlsbench show {name}", err=True)
