@@ -1,4 +1,4 @@
-"""Every baseline of the set defense trains on digits, with the same third of the pool apart under every seed."""
+"""A job of the set defense trains on digits with the same third of the pool apart under every seed, and keeps which."""
 
 from __future__ import annotations
 
@@ -18,22 +18,15 @@ SMALL = ("--benchmark", "resnet20-digits", "--override", "epochs=1", "--override
 @pytest.fixture(scope="module")
 def records(mlsbench_run: Any, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("baselines")
-    choice = ("--protocol", "smoke", *SMALL, "--seed", "42", "--sandbox", "process", "--runs", "runs")
-    mlsbench_run("baselines", TASK.id, *choice, cwd=folder)
-    mlsbench_run("baselines", TASK.id, *choice, "--only", "none", "--seed", "43", cwd=folder)
+    choice = ("--protocol", "smoke", *SMALL, "--sandbox", "process", "--runs", "runs")
+    mlsbench_run("baselines", TASK.id, "--only", "mmd_mixup", *choice, cwd=folder)
     return [(path.parent, json.loads(path.read_text())) for path in sorted(folder.glob("runs/**/record.json"))]
 
 
-def test_each_trains_to_the_end(records: list[tuple[Path, dict[str, Any]]]) -> None:
-    assert {record["entry"]["name"] for _, record in records} == set(TASK.baselines)
-    for _, record in records:
-        assert record["status"] in ("scored", "collapsed"), record["reason"]
-        assert record["training"]["epochs"] == 1
-        assert record["training"]["zero_gradient_share"] == 0
-
-
-def test_each_has_all_metrics_and_an_audit(records: list[tuple[Path, dict[str, Any]]]) -> None:
+def test_it_has_all_metrics_and_an_audit(records: list[tuple[Path, dict[str, Any]]]) -> None:
+    assert [record["setting"]["seed"] for _, record in records] == [42, 43]
     for folder, record in records:
+        assert record["status"] in ("scored", "collapsed"), record["reason"]
         assert list(record["metrics"]) == [metric.name for metric in TASK.metrics]
         assert all(isinstance(value, float) for value in record["metrics"].values())
         assert -0.5 <= record["metrics"]["validation_advantage"] <= 0.5
@@ -54,8 +47,3 @@ def test_members_non_members_and_validation_examples_are_disjoint_thirds(
     assert np.array_equal(masks[42][1], masks[43][1])
     assert np.array_equal(masks[42][0] | masks[43][0], ~masks[42][1])
     assert not (masks[42][0] & masks[43][0]).any()
-
-
-def test_the_baselines_do_train_different_models(records: list[tuple[Path, dict[str, Any]]]) -> None:
-    gaps = {r["entry"]["name"]: r["metrics"]["privacy_gap"] for _, r in records if r["setting"]["seed"] == 42}
-    assert len(set(gaps.values())) == len(TASK.baselines)
