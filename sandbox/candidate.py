@@ -44,7 +44,8 @@ class Candidate:
             given = leaves.get(array.name, inputs[array.name])
             arguments.append(given.clone() if array.shape else given.item())
         returned = getattr(self._instance, method.name)(*arguments)
-        outputs = list(returned) if len(method.outputs) > 1 else [returned]
+        # Of a method without outputs nobody asks what it returns: many a `fit` returns its object.
+        outputs = list(returned) if len(method.outputs) > 1 else [returned][: len(method.outputs)]
         if len(outputs) != len(method.outputs):
             raise WrongReturnError(f"{method.name} returned {len(outputs)} values instead of {len(method.outputs)}")
         for array, output in zip(method.outputs, outputs, strict=True):
