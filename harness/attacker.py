@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import torch
+from torch import Tensor
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mlsbench.harness.caller import Caller
+from mlsbench.harness.session import wire_method
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.session import Session
+from mlsbench.tasks import Task
 
 FIT, SCORE = "fit", "score"
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+TRIED = ((2, 10), (4, 25))  # references, and examples of each class, in the probe
+SEED = 7  # of the probe's logits, which say nothing about any run
 
 
 class Attacker:
-    """A candidate that attacks. All methods raise CandidateError."""
+    """A candidate that attacks. Its methods raise CandidateError."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, spec: Task) -> None:
+        self._fit, self._score = (Caller(session, wire_method(spec, name)) for name in (FIT, SCORE))
 
-    def fit(self, logits: Sequence[Floats], labels: Ints, member: Sequence[NDArray[np.bool_]]) -> None:
-        """Give it the references: of each its logits [E, K] and who was its member [E]; labels [E] are everybody's."""
-        examples, classes = logits[0].shape
-        dims = {"references": len(logits), "examples": examples, "classes": classes}
-        layout = self._session.layout(FIT, dims)
-        every = np.frombuffer(layout.inputs["logits"], np.float32).reshape(len(logits), examples, classes)
-        known = np.frombuffer(layout.inputs["member"], np.int64).reshape(len(logits), examples)
-        for place, (own, members) in enumerate(zip(logits, member, strict=True)):
-            every[place], known[place] = own, members
-        np.frombuffer(layout.inputs["labels"], np.int64)[:] = labels
-        self._session.call(layout)
+    def fit(self, logits: Tensor, labels: Tensor, member: Tensor) -> None:
+        """Give it references: float32 logits [R, E, K], int64 labels [E] and int64 member [R, E], 1 for a member."""
+        self._fit({"logits": logits, "labels": labels, "member": member})
 
-    def score(self, logits: Floats, labels: Ints) -> NDArray[np.float64]:
-        """Its scores [E] of the target's examples, which are finite."""
-        examples, classes = logits.shape
-        layout = self._session.layout(SCORE, {"examples": examples, "classes": classes})
-        np.frombuffer(layout.inputs["logits"], np.float32)[:] = logits.ravel()
-        np.frombuffer(layout.inputs["labels"], np.int64)[:] = labels
-        self._session.call(layout)
-        scores = np.frombuffer(layout.outputs["scores"], np.float32).astype(np.float64)
-        if wrong := int((~np.isfinite(scores)).sum()):
-            raise CandidateError(f"{SCORE} returned {wrong} of {examples} scores that are not finite")
+    def score(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Its scores, float32 [E] and finite, of a target's examples: float32 logits [E, K], int64 labels [E]."""
+        scores = self._score({"logits": logits, "labels": labels}).outputs["scores"].clone()
+        if wrong := int((~scores.isfinite()).sum()):
+            raise CandidateError(f"{SCORE} returned {wrong} of {len(scores)} scores that are not finite")
         return scores
+
+
+def probe_attack(session: Session, spec: Task, classes: int) -> None:
+    """Ask a loaded candidate to attack random logits, two references and four. Raises CandidateError if a call fails.
+
+    There are as many examples of each class, half of them a reference's members: no attack need do without a class.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    for references, each in TRIED:
+        attacker = Attacker(session, spec)
+        labels = torch.arange(classes).repeat(each)
+        logits = torch.randn(references + 1, len(labels), classes, generator=generator)
+        half = torch.randperm(len(labels), generator=generator) % 2
+        member = torch.stack([half, 1 - half]).repeat(references // 2, 1)
+        attacker.fit(logits[1:], labels, member)
+        attacker.score(logits[0], labels)
+    session.finish()
