@@ -24,7 +24,7 @@ from mlsbench.harness.split import membership, secret_order
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.session import Session
 from mlsbench.scoring.archive import MOST_BYTES, read_arrays
-from mlsbench.scoring.attacked import Attacked
+from mlsbench.scoring.attacked import attack_kept
 from mlsbench.scoring.kept import SCORES
 from mlsbench.scoring.record import read_whole
 from mlsbench.tasks import author_lines
@@ -98,10 +98,9 @@ def _attack(job: Job, session: Session, pool: Prepared, target: Model, reference
     scores = np.empty_like(given)
     scores[order] = given
     measure = Measure(job.measure, [metric.name for metric in job.spec.metrics])
-    kept = io.BytesIO()
-    np.savez(kept, scores=scores, member=target.member)
-    metrics = measure(Attacked(scores.astype(np.float64), target.member))
-    return Outcome("scored", metrics=metrics, files={SCORES: kept.getvalue()})
+    arrays, file = {"scores": scores, "member": target.member}, io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return Outcome("scored", metrics=measure(attack_kept(arrays)), files={SCORES: file.getvalue()})
 
 
 def _stacked(arrays: list[NDArray[np.float32]] | list[NDArray[np.int64]]) -> Tensor:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mlsbench.scoring.roc import BoolArray, FloatArray
 
@@ -13,3 +18,8 @@ class Attacked:
 
     scores: FloatArray
     member: BoolArray
+
+
+def attack_kept(arrays: Mapping[str, NDArray[Any]]) -> Attacked:
+    """The attack whose job kept `arrays`: scores float32 [N] and member bool [N], both in the pool's prepared order."""
+    return Attacked(arrays["scores"].astype(np.float64), arrays["member"])
