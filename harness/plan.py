@@ -204,8 +204,8 @@ def plan(
 ) -> list[Job]:
     """The jobs of one entry, all seeds of a benchmark before the next: of a growing table each line is complete early.
 
-    Raises UserError if a pool size does not fit, if a seed is of a pair of the references', or if data that only reading
-    identifies are not there.
+    Raises UserError if a pool size does not fit, if a seed is of a pair of the references', or if data that only
+    reading identifies are not there.
     """
     models = _models(task, chosen, machine, key, runs, benchmarks, seeds)
     frozen, torch_version, data = frozen_digest(task), machine.torch or version("torch"), data_folder()

@@ -1,4 +1,4 @@
-"""Claim: the attacks that ship as baselines give the numbers of the audit's own implementations, and learn as they say."""
+"""Claim: the attacks that ship as baselines give the numbers of the audit's own, and learn from the references."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ ALIKE = [
 def models(references: int = 4) -> tuple[Outputs, ...]:
     """A target, and references in whole pairs on the same examples."""
     drawn = [
-        model((6, 2), (3, 2), right=(0.97, 0.7), examples=EXAMPLES, seed=seed) for seed in (42, *range(46, 46 + references))
+        model((6, 2), (3, 2), right=(0.97, 0.7), examples=EXAMPLES, seed=seed)
+        for seed in (42, *range(46, 46 + references))
     ]
     return tuple(changed(one, labels=drawn[0].labels) for one in drawn)
 
@@ -57,11 +58,11 @@ def test_a_baseline_has_the_auc_of_the_audits_attack(name: str, audited: object)
     assert auc > 0.55
 
 
-def test_lira_by_one_reference_a_side_has_the_order_of_the_audits(name: str = "lira") -> None:
+def test_lira_by_one_reference_a_side_has_the_order_of_the_audits() -> None:
     target, *references = models(2)
     expected = lira_fixed(Target(target, tuple(references))).values
     auc = membership_auc(expected, target.member)
-    assert membership_auc(scores(name, target, *references), target.member) == pytest.approx(auc, abs=1e-6)
+    assert membership_auc(scores("lira", target, *references), target.member) == pytest.approx(auc, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", list(TASK.spec.baselines))
@@ -71,11 +72,12 @@ def test_a_baseline_is_a_submission_that_tells_members_from_others(name: str) ->
     assert membership_auc(scores(name, target, *references), target.member) > 0.6
 
 
-@pytest.mark.parametrize("name", ["global_top_three", "class_vector", "instance_vector", "lira", "rmia", "shadow_model"])
+@pytest.mark.parametrize("name", ["global_top_three", "class_vector", "instance_vector", "lira", "shadow_model"])
 def test_a_baseline_that_learns_turns_with_the_references_membership(name: str) -> None:
+    """RMIA does not: it compares with the average of the references with an example and those without."""
     target, *references = models()
     turned = [changed(r, member=~r.member) for r in references]
-    assert membership_auc(scores(name, target, *turned), target.member) < 0.5 - 0.05 * (name != "rmia")
+    assert membership_auc(scores(name, target, *turned), target.member) < 0.45
 
 
 @pytest.mark.parametrize("name", list(TASK.spec.baselines))

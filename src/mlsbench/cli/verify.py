@@ -42,8 +42,9 @@ def verify(
 ) -> None:
     """Run a record's submission again, in the same setting, and compare.
 
-    The models that an attack was run on are trained again, too. On the same kind of machine every bit must agree, elsewhere the metrics within a tolerance that is shown. Exit code
-    0: the same; 1: something differs. Nothing beside the record is changed.
+    The models that an attack was run on are trained again, too. On the same kind of machine every bit must agree,
+    elsewhere the metrics within a tolerance that is shown. Exit code 0: the same; 1: something differs. Nothing beside
+    the record is changed.
 
     Example: mlsbench verify runs/TASK/smoke/mine-agent-0123456789ab/resnet20-digits/seed-42
     """
@@ -94,9 +95,7 @@ def verify(
         found = compare(
             run,
             read_run(again.path.parent),
-            lambda kept: measure(
-                attack_kept(kept) if attack else from_kept(kept, data.train_labels, data.test_labels)
-            ),
+            lambda kept: measure(attack_kept(kept) if attack else from_kept(kept, data.train_labels, data.test_labels)),
         )
     _finish(record, stated, found, found.faults, json_)
 
