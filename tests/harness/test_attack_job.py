@@ -174,6 +174,12 @@ def test_the_order_is_another_under_every_seed_and_undone_in_what_is_kept(tmp_pa
         assert (one == other).mean() < 0.05
 
 
+def test_under_another_key_members_and_order_are_others() -> None:
+    keys, other = DATA.train_keys, bytes(32)
+    assert 0.4 < (membership(KEY, 42, keys) == membership(other, 42, keys)).mean() < 0.6
+    assert (secret_order(KEY, MLP, 42, keys) == secret_order(other, MLP, 42, keys)).mean() < 0.05
+
+
 def test_references_labels_and_target_are_in_one_order(tmp_path: Path, written: Write) -> None:
     code = "self.known = sum(2**i * m for i, m in enumerate(member)), labels"
     job, _ = by_heart(tmp_path, written("(self.known[0] + 16 * labels * (self.known[1] == labels)).float()", code))
