@@ -21,9 +21,9 @@ SEED = 7  # of the probe's logits, which say nothing about any run
 
 def probe(session: Session, text: str, spec: Task, classes: int, epochs: int) -> None:
     """Load the candidate and ask its methods about random logits and labels: three batch sizes, first and last epoch.
-    An attack's are `probe_attack`'s.
 
-    Raises CandidateError if a call fails or if no path leads from a loss to the logits.
+    An attack is asked by `probe_attack`. Raises CandidateError if a call fails, or if no path leads from a loss to the
+    logits.
     """
     session.load(text)
     if spec.procedure == "attack":
