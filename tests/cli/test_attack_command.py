@@ -1,4 +1,4 @@
-"""Attacks by the command line: targets are trained before them, once, and `verify` trains them again, to the last bit."""
+"""Attacks by the command line: targets are trained before them, once, and by `verify` again, to the last bit."""
 
 from __future__ import annotations
 
