@@ -99,9 +99,9 @@ class Engine(ABC):
             return Stored(mine.folder / RECORD_FILE, record)
 
     def _run(self, job: Job, listener: Listener) -> Record:
-        if reason := _untrained(job):
-            listener(Event("gave up", job, {"reason": reason}))
-            return _infra_failed(job, reason)
+        if missing := _untrained(job):
+            listener(Event("gave up", job, {"reason": missing}))
+            return _infra_failed(job, missing)
         for attempt in range(1, ATTEMPTS + 1):
             current = job.model_copy(update={"attempt": attempt})
             reason = self._attempt(current, listener)

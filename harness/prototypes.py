@@ -29,4 +29,4 @@ def prototypes() -> dict[str, NDArray[Any]]:
     drawn = np.frombuffer(stream, dtype=np.uint8).reshape(CLASSES + count, pixels)
     labels = np.repeat(np.arange(CLASSES, dtype=np.int64), EACH)
     bits = (drawn[:CLASSES] & 1)[labels] ^ (drawn[CLASSES:] < FLIPPED)
-    return train_and_test((bits * np.uint8(255)).reshape(count, SIDE, SIDE, 1), labels)
+    return train_and_test((bits * 255).astype(np.uint8).reshape(count, SIDE, SIDE, 1), labels)

@@ -95,14 +95,16 @@ class Supervisor:
         name = f"{job.spec.benchmarks[job.setting.benchmark].dataset}.npz"
         if (job.data / name).is_file():
             folders[f"{DATA}/{name}"] = ((job.data / name).resolve(), "ro")  # a link's end is not in the container
-        inside_models = []
-        for number, model in enumerate(job.models):  # what an attack reads of them; it trains nothing and needs no GPU
-            place = Path(f"{MODELS}/{number}")
+        models: list[Job] = []
+        for model in job.models:  # an attack reads what was kept of them, trains nothing and needs no GPU
+            place = Path(MODELS, str(len(models)))
             folders[str(place)] = (model.folder, "ro")
-            inside_models.append(model.model_copy(update={"folder": place}))
+            models.append(model.model_copy(update={"folder": place}))
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        inside = {"folder": Path(JOB), "data": Path(DATA), "device": device if device == "cpu" else f"{device}:0",
-                  "models": tuple(inside_models)}  # fmt: skip
+        inside = {
+            "folder": Path(JOB), "data": Path(DATA), "device": device if device == "cpu" else f"{device}:0",
+            "models": tuple(models),
+        }  # fmt: skip
         command = ["-m", "mlsbench.harness.job", CHANNELS, f"{_umask():o}"]
         gpu = gpu_name(int(number)) if number and not job.models else None
         trainer = self._docker.start_trainer(command, environment, gpu, folders)

@@ -212,7 +212,7 @@ def _different_bits(recorded: Run, again: Run) -> list[str]:
             faults.append(f"{name}: {_short(there)} in the record, {_short(here)} now")
     if isinstance(recorded.scores, Mapping) and isinstance(again.scores, Mapping):
         for name in _SAID:
-            old, new = (run.scores.get(name, np.empty(0)) for run in (recorded, again))
+            old, new = (scores.get(name, np.empty(0)) for scores in (recorded.scores, again.scores))
             if old.tobytes() != new.tobytes():
                 faults.append(f"{SCORES}: other {name.replace('_', ' ')}")
     if recorded.weights is not None and again.weights is not None and recorded.weights != again.weights:

@@ -36,7 +36,8 @@ class MembershipAttack:
     def score(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The network's log-odds, whose sigmoid is the probability that it gives."""
         with torch.no_grad():
-            return self.network(logits.softmax(dim=1))[:, 0]
+            odds: torch.Tensor = self.network(logits.softmax(dim=1))[:, 0]
+        return odds
 
 
 # === END EDITABLE ===
