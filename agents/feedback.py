@@ -63,7 +63,7 @@ def report(stored: Sequence[Stored], plan: Plan) -> Report:
 
 def fixed_reason(reason: str) -> str:
     """A rejection or failure in fixed words: of the `reason` only the kind, a known exception's type and a line."""
-    found = re.match(r"(?:(?:rejected|failed in epoch \d{1,6}): )?(.*)", reason, re.DOTALL)
+    found = re.match(r"(?:(?:rejected|failed(?: in epoch \d{1,6})?): )?(.*)", reason, re.DOTALL)
     rest = found[1] if found else reason
     words = next((words for start, words in REASONS if rest.startswith(start)), OTHER)
     if rest.startswith("raised "):

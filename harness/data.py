@@ -21,7 +21,7 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Arrays = Mapping[str, NDArray[Any]]
 
-BUILT_IN = ("digits", "purchase_standin")
+BUILT_IN = ("digits", "prototypes", "purchase_standin")
 TEST_EVERY = 5
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -209,6 +209,10 @@ def _built_in(name: str) -> Arrays:
         from mlsbench.harness.digits import digits  # scikit-learn takes a second to import and only this needs it
 
         return digits()
+    if name == "prototypes":
+        from mlsbench.harness.prototypes import prototypes
+
+        return prototypes()
     from mlsbench.harness.standin import purchase_standin  # it imports this module
 
     return purchase_standin()

@@ -99,6 +99,9 @@ class Engine(ABC):
             return Stored(mine.folder / RECORD_FILE, record)
 
     def _run(self, job: Job, listener: Listener) -> Record:
+        if missing := _untrained(job):
+            listener(Event("gave up", job, {"reason": missing}))
+            return _infra_failed(job, missing)
         for attempt in range(1, ATTEMPTS + 1):
             current = job.model_copy(update={"attempt": attempt})
             reason = self._attempt(current, listener)
@@ -112,6 +115,16 @@ class Engine(ABC):
                 break
         self._lasting.add(str(reason))
         return _infra_failed(current, str(reason))
+
+
+def _untrained(job: Job) -> str:
+    """Why a model that `job` attacks is none, "" if all are: that is never the attack's fault."""
+    for number, model in enumerate(job.models):
+        record, what = model.finished(), "reference" if number else "target"
+        if record is None or record.status != "scored":
+            why = f"{record.status}: {record.reason}" if record else "it has no record"
+            return f"the {what} of seed {model.setting.seed} is no trained model, {why}; see {model.folder}"
+    return ""
 
 
 def _infra_failed(job: Job, reason: str) -> Record:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import platform
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import numpy as np
 import torch
@@ -22,6 +19,7 @@ from mlsbench.harness.measure import Measure
 from mlsbench.harness.mixing import METHOD as MIX
 from mlsbench.harness.mixing import Mixture
 from mlsbench.harness.oracle import METHOD, Oracle
+from mlsbench.harness.outcome import Outcome, Told, write_outcome
 from mlsbench.harness.plan import Job
 from mlsbench.harness.probe import probe
 from mlsbench.harness.references import References
@@ -32,26 +30,11 @@ from mlsbench.harness.step import EagerStep
 from mlsbench.harness.subject import Subject, prepare
 from mlsbench.harness.trainer import EpochStats, train
 from mlsbench.sandbox.channel import CandidateError
-from mlsbench.sandbox.lock import landlock_version
 from mlsbench.sandbox.session import Session
-from mlsbench.scoring.job_audit import NO_AUDIT, JobAudit, audit_job
-from mlsbench.scoring.record import Record, Status, write_record, write_whole
+from mlsbench.scoring.job_audit import NO_AUDIT, audit_job
 from mlsbench.scoring.trained import kept_of
 from mlsbench.scoring.verdict import Verdict, judge
 from mlsbench.tasks import author_lines
-
-Told = float | int | str | None
-
-
-@dataclass
-class Outcome:
-    """How a job ended, and what it leaves."""
-
-    status: Status
-    reason: str = ""
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    audit: JobAudit = NO_AUDIT
-    files: dict[str, bytes] = field(default_factory=dict)
 
 
 def execute(job: Job, probe_session: Session, session: Session, report: Report, started: float) -> None:
@@ -156,9 +139,7 @@ def _judge(job: Job, subject: Subject, measure: Measure, curve: list[EpochStats]
 def _write(
     job: Job, outcome: Outcome, curve: list[EpochStats], timing: dict[str, float], training: dict[str, Told]
 ) -> None:
-    files = {"submission.py": job.submission, "curve.csv": _curve_csv(curve), **outcome.files}
-    for name, data in files.items():
-        write_whole(job.folder / name, data)
+    outcome.files["curve.csv"] = _curve_csv(curve)
     batches = sum(e.batches for e in curve)
     training |= {"epochs": len(curve), "batches": batches}
     if job.device.startswith("cuda"):
@@ -166,13 +147,7 @@ def _write(
     if batches:
         training["zero_gradient_share"] = sum(e.zero_gradients for e in curve) / batches
         training["images_per_second"] = job.member_count * len(curve) / timing["train"]
-    record = Record(
-        job_key=job.setting.job_key(job.entry.submission), entry=job.entry, setting=job.setting,
-        status=outcome.status, reason=outcome.reason, metrics=outcome.metrics, audit=dict(outcome.audit.numbers),
-        findings=outcome.audit.findings, attempts=job.attempt, training=training, timing=timing,
-        environment=_environment(job), created=datetime.now(UTC),
-    )  # fmt: skip
-    write_record(job.folder, record)
+    write_outcome(job, outcome, timing, training)
 
 
 def _curve_csv(curve: list[EpochStats]) -> bytes:
@@ -185,19 +160,6 @@ def _curve_csv(curve: list[EpochStats]) -> bytes:
         values = [getattr(stats, name) for name in fixed] + [stats.measured[name] for name in measured]
         rows.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
     return text.getvalue().encode()
-
-
-def _environment(job: Job) -> dict[str, str | int | float | None]:
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(job.device) if job.device.startswith("cuda") else platform.machine(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),  # which decides what kernels a CPU runs, and so the last bits
-        "threads": job.threads,
-        "deterministic": int(job.deterministic),
-        "landlock": landlock_version(),
-        "runtime": job.runtime,
-    }
 
 
 def _classes(job: Job) -> int:

@@ -76,7 +76,10 @@ def run(job: Job, report: Report, started: float, delegate: Backend | None = Non
     sandbox, log = delegate or job.setting.sandbox, free_name(job.folder / "worker.log")
     opened = open_session(job.spec, sandbox, log)
     with open_session(job.spec, sandbox, log) as probe_session, opened as session:
-        from mlsbench.harness.execute import execute
+        if job.spec.procedure == "attack":
+            from mlsbench.harness.attack import execute
+        else:
+            from mlsbench.harness.execute import execute
 
         execute(job, probe_session, session, report, started)
 

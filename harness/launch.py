@@ -101,6 +101,7 @@ class Launch:
             )
         ]
         waiting = [job for job in jobs if not job.finished()]
+        waiting += _models(waiting)
         if self._device == "auto" and self._devices == ["cpu"]:
             seconds = cpu_seconds(waiting)
             if seconds > LONG_SECONDS:
@@ -114,15 +115,19 @@ class Launch:
         return jobs
 
     def run(self, jobs: Sequence[Job], engine: Engine | None = None) -> list[Stored]:
-        """Run those of `jobs` that are not finished; the records of all of them, in their order.
+        """Run those of `jobs` that are not finished, and before them the models that they attack, if these are not;
+        the records of all jobs, in their order.
 
         engine: one of `engine()`, for who wants to stop it.
         """
         finished = [job.finished() for job in jobs]
         waiting = [job for job, record in zip(jobs, finished, strict=True) if record is None]
+        models, runner = _models(waiting), engine or self.engine()
         try:
-            with self.listening(waiting, len(jobs)) as listener:
-                ran = iter((engine or self.engine()).run(waiting, listener))
+            with self.listening([*models, *waiting], len(models) + len(jobs)) as listener:
+                if models:
+                    runner.run(models, listener)
+                ran = iter(runner.run(waiting, listener))
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -170,6 +175,12 @@ def chosen_of(what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[
         if name not in known:
             raise UserError(f"--{what} {name}: this protocol has {', '.join(known)}")
     return tuple(name for name in known if name in asked) or known
+
+
+def _models(waiting: Sequence[Job]) -> list[Job]:
+    """The jobs, not finished, that train what the `waiting` ones attack."""
+    wanted = {model.folder: model.model_copy(update={"key": job.key}) for job in waiting for model in job.models}
+    return [model for model in wanted.values() if not model.finished()]
 
 
 def _silent(event: Event) -> None:

@@ -16,20 +16,22 @@ from pydantic import BaseModel, ConfigDict
 from mlsbench import UserError
 from mlsbench.harness.data import BUILT_IN, data_folder, digest_of, identified
 from mlsbench.harness.split import SplitKey
-from mlsbench.scoring.layout import job_folder
+from mlsbench.scoring.layout import job_folder, target_folder
 from mlsbench.scoring.record import Entry, Record, Setting, read_record
-from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training
+from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training, target_of
 
 HERE = Path(__file__).parent
 # The code that decides numbers; a record holds its digest, and another digest is another number.
 FROZEN = (
-    "split.py", "canaries.py", "data.py", "digits.py", "standin.py", "images.py", "trainer.py", "step.py", "graphs.py",
-    "caller.py", "oracle.py", "exchange.py", "mixing.py", "references.py", "set_exchange.py", "subject.py", "probe.py",
-    "execute.py", "models/*.py", "../sandbox/candidate.py", "../sandbox/worker.py", "../scoring/membership.py",
-    "../scoring/poison.py", "../scoring/trained.py", "../scoring/validation.py", "../scoring/verdict.py",
+    "split.py", "canaries.py", "data.py", "digits.py", "prototypes.py", "standin.py", "images.py", "trainer.py",
+    "step.py", "graphs.py", "caller.py", "oracle.py", "exchange.py", "mixing.py", "references.py", "set_exchange.py",
+    "subject.py", "probe.py", "execute.py", "attacker.py", "attack.py", "models/*.py", "../sandbox/candidate.py",
+    "../sandbox/worker.py", "../scoring/membership.py", "../scoring/poison.py", "../scoring/trained.py",
+    "../scoring/validation.py", "../scoring/roc.py", "../scoring/attacked.py", "../scoring/verdict.py",
 )  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
+ATTACK_MS = 5000  # of an attack, roughly: most of it is the start of processes
 LONG_SECONDS = 1800  # on a CPU, beyond which nobody should start by accident
 
 
@@ -37,7 +39,8 @@ class Job(BaseModel):
     """Everything that one job needs, so that it can run in any process on any machine that has the data.
 
     It holds the split key: it travels over a pipe and is never written to disk. `threads` and `gpu`, its share of one,
-    are what an engine needs to place it.
+    are what an engine needs to place it. `models`, for an attack, are the jobs that train what it is run on, the target
+    first and then the references, without their key: `Launch` runs them before.
     """
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", hide_input_in_errors=True)
@@ -61,6 +64,7 @@ class Job(BaseModel):
     folder: Path
     data: Path
     attempt: int = 1
+    models: tuple[Job, ...] = ()
 
     @property
     def label(self) -> str:
@@ -70,6 +74,8 @@ class Job(BaseModel):
     @property
     def cpu_ms(self) -> float:
         """Milliseconds that two CPU cores take to train, by the specification's rough estimates."""
+        if self.models:
+            return ATTACK_MS
         return self.spec.benchmarks[self.setting.benchmark].cpu_ms * self.member_count * self.training.epochs
 
     @property
@@ -106,6 +112,7 @@ class Variant:
     precision: Literal["auto", "fp32", "bf16"]
     members: int | None = None
     canaries: int = 0
+    references: tuple[int, ...] = ()
 
 
 def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> Variant:
@@ -121,8 +128,9 @@ def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> 
     chosen = spec.protocols[name]
     trainings = {b: spec.training(name, b) for b in chosen.benchmarks}
     result = Variant(
-        name, chosen.benchmarks, chosen.seeds, trainings, chosen.precision, chosen.members, chosen.canaries
-    )
+        name, chosen.benchmarks, chosen.seeds, trainings, chosen.precision, chosen.members, chosen.canaries,
+        chosen.references,
+    )  # fmt: skip
     given: dict[str, str] = {}
     for text in overrides:
         key, _, value = text.partition("=")
@@ -191,13 +199,15 @@ def plan(
     machine: Machine,
     key: SplitKey,
     runs: Path,
-    benchmarks: Iterable[str],
-    seeds: Iterable[int],
+    benchmarks: Sequence[str],
+    seeds: Sequence[int],
 ) -> list[Job]:
     """The jobs of one entry, all seeds of a benchmark before the next: of a growing table each line is complete early.
 
-    Raises UserError if a pool size does not fit, or if data that only reading identifies are not there.
+    Raises UserError if a pool size does not fit, if a seed is of a pair of the references', or if data that only
+    reading identifies are not there.
     """
+    models = _models(task, chosen, machine, key, runs, benchmarks, seeds)
     frozen, torch_version, data = frozen_digest(task), machine.torch or version("torch"), data_folder()
     measure = task.measure()
     jobs = []
@@ -231,18 +241,46 @@ def plan(
                     device=machine.device_kind,
                     deterministic=machine.deterministic,
                     threads=machine.threads,
-                    gpu=machine.shares.get(benchmark, 0.0),
+                    gpu=0.0 if models else machine.shares.get(benchmark, 0.0),
                     runtime=machine.runtime,
                     folder=job_folder(runs, setting, entry).absolute(),
                     data=data,
+                    models=tuple(models[benchmark, s] for s in (seed, *chosen.references)) if models else (),
                 )
             )
     return jobs
 
 
+def _models(
+    task: TaskFolder, chosen: Variant, machine: Machine, key: SplitKey, runs: Path, benchmarks: Sequence[str],
+    seeds: Sequence[int],
+) -> dict[tuple[str, int], Job]:  # fmt: skip
+    """The jobs that train an attack's targets and references, by benchmark and seed; none for a loss."""
+    target = target_of(task)
+    if target is None:
+        return {}
+    if shared := [seed for seed in seeds if {seed, seed ^ 1} & set(chosen.references)]:
+        names = ", ".join(map(str, chosen.references))
+        raise UserError(f"--seed {shared[0]}: is of the pair of a reference, which would tell its members: {names}")
+    entry = Entry(name=target.name, type="baseline", submission=target.submission.sha256)
+    wanted = tuple(dict.fromkeys((*seeds, *chosen.references)))
+    jobs = plan(target.task, target.submission, entry, chosen, machine, key, runs, benchmarks, wanted)
+    return {
+        (job.setting.benchmark, job.setting.seed): job.model_copy(
+            update={"key": b"", "folder": target_folder(runs, job.setting, entry).absolute()}
+        )
+        for job in jobs
+    }
+
+
 def frozen_digest(task: TaskFolder) -> str:
-    """SHA-256 over the task, that is its specification, template and measure, and the code that decides numbers."""
-    return _digest(task.digest() + code_digest())
+    """SHA-256 over the task, that is its specification, template and measure, and the code that decides numbers.
+
+    Of an attack, the training of its targets is a part, too.
+    """
+    target = target_of(task)
+    trained = target.task.digest() + target.submission.sha256 if target else ""
+    return _digest(task.digest() + code_digest() + trained)
 
 
 def data_digest(dataset: Dataset) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from mlsbench.harness.attacker import probe_attack
 from mlsbench.harness.mixing import METHOD as MIX
 from mlsbench.harness.mixing import Mixture, mixed, unmixed
 from mlsbench.harness.oracle import METHOD, Oracle
@@ -21,9 +22,13 @@ SEED = 7  # of the probe's logits, which say nothing about any run
 def probe(session: Session, text: str, spec: Task, classes: int, epochs: int) -> None:
     """Load the candidate and ask its methods about random logits and labels: three batch sizes, first and last epoch.
 
-    Raises CandidateError if a call fails or if no path leads from a loss to the logits.
+    An attack is asked by `probe_attack`. Raises CandidateError if a call fails, or if no path leads from a loss to the
+    logits.
     """
     session.load(text)
+    if spec.procedure == "attack":
+        probe_attack(session, spec, classes)
+        return
     oracle = Oracle(session, wire_method(spec, METHOD))
     mixture = Mixture(session, wire_method(spec, MIX)) if MIX in spec.contract.methods else None
     generator = torch.Generator().manual_seed(SEED)

@@ -26,6 +26,7 @@ from mlsbench.harness.plan import Job, code_digest, require_data
 from mlsbench.sandbox.backend import installed_torch
 from mlsbench.sandbox.choose import backend
 from mlsbench.sandbox.container import make_folder, sweep_folders
+from mlsbench.scoring.kept import SCORES
 from mlsbench.scoring.record import RECORD_FILE, Record, Stored, write_whole
 
 if TYPE_CHECKING:
@@ -121,10 +122,11 @@ class RayEngine(Engine):
             task = self._task.options(num_cpus=job.threads, num_gpus=job.gpu, scheduling_strategy=there)
         # The key apart: small arguments travel in the message, larger ones lie in Ray's store, which may go to disk.
         text = job.model_copy(update={"key": b""}).model_dump_json()
+        kept = [(model.folder / SCORES).read_bytes() for model in job.models]
         with self._lock:
             if self._stopped:
                 raise StoppedError
-            stream: ObjectRefGenerator = task.remote(text, job.key, self._code, self._command)
+            stream: ObjectRefGenerator = task.remote(text, job.key, self._code, self._command, kept)
             self._running.add(stream)
         return stream
 
@@ -142,8 +144,11 @@ class RayEngine(Engine):
             ray.cancel(stream, force=True)  # with its worker goes the standard input of the job's process
 
 
-def attempt_here(text: str, key: bytes, code: str, command: list[str]) -> Iterator[Message]:
-    """One attempt at a job, on the node where this runs; what leaves it is plain text, numbers and bytes."""
+def attempt_here(text: str, key: bytes, code: str, command: list[str], kept: list[bytes]) -> Iterator[Message]:
+    """One attempt at a job, on the node where this runs; what leaves it is plain text, numbers and bytes.
+
+    kept: of each model that the job attacks, what was kept of its outputs.
+    """
     import ray
 
     context, name = ray.get_runtime_context(), socket.gethostname()
@@ -159,11 +164,21 @@ def attempt_here(text: str, key: bytes, code: str, command: list[str]) -> Iterat
         })  # fmt: skip
         _check(job, code)
         job.folder.mkdir()
+        job = job.model_copy(update={"models": tuple(_models(job, kept, folder))})
         yield from _run(job, command)
     except UserError as error:
         yield "mistake", f"on node {name}: {error}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _models(job: Job, kept: list[bytes], folder: Path) -> Iterator[Job]:
+    """The models of an attack `job`, with what was `kept` of them in folders of this node below `folder`."""
+    for number, (model, scores) in enumerate(zip(job.models, kept, strict=True)):
+        place = folder / f"model-{number}"
+        place.mkdir()
+        (place / SCORES).write_bytes(scores)
+        yield model.model_copy(update={"folder": place})
 
 
 def _check(job: Job, code: str) -> None:

@@ -102,6 +102,17 @@ def membership(key: bytes, seed: int, data_keys: Sequence[str]) -> NDArray[np.bo
     return member
 
 
+def secret_order(key: bytes, benchmark: str, seed: int, data_keys: Sequence[str]) -> NDArray[np.intp]:
+    """The order in which an attack on the model of `seed` meets the examples: int [N], indices into `data_keys`.
+
+    They are sorted by HMAC-SHA256(key, "order:" + benchmark + ":" + seed + ":" + data key), equal values by position:
+    a place in it says nothing of the example, nor of the place that it has under another seed.
+    """
+    prefix = f"order:{benchmark}:{seed}:"
+    values = [hmac.digest(key, (prefix + data_key).encode(), "sha256") for data_key in data_keys]
+    return np.array(sorted(range(len(values)), key=values.__getitem__), dtype=np.intp)
+
+
 def validation(key: bytes, data_keys: Sequence[str]) -> NDArray[np.bool_]:
     """Which examples are for validation under every seed: bool [N], in the order of `data_keys` (hex).
 

@@ -29,7 +29,7 @@ from mlsbench.sandbox.engine import EngineError
 
 STOPPED = 130
 ENGINE_SECONDS = 30  # that an engine has to come back before a job begins
-JOB, DATA, CHANNELS = "/job", "/data", "/channels"
+JOB, DATA, CHANNELS, MODELS = "/job", "/data", "/channels", "/models"
 PASSED_ON = ("GOMP_SPINCOUNT", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
 
 
@@ -95,10 +95,18 @@ class Supervisor:
         name = f"{job.spec.benchmarks[job.setting.benchmark].dataset}.npz"
         if (job.data / name).is_file():
             folders[f"{DATA}/{name}"] = ((job.data / name).resolve(), "ro")  # a link's end is not in the container
+        models: list[Job] = []
+        for model in job.models:  # an attack reads what was kept of them, trains nothing and needs no GPU
+            place = Path(MODELS, str(len(models)))
+            folders[str(place)] = (model.folder, "ro")
+            models.append(model.model_copy(update={"folder": place}))
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        inside = {"folder": Path(JOB), "data": Path(DATA), "device": device if device == "cpu" else f"{device}:0"}
+        inside = {
+            "folder": Path(JOB), "data": Path(DATA), "device": device if device == "cpu" else f"{device}:0",
+            "models": tuple(models),
+        }  # fmt: skip
         command = ["-m", "mlsbench.harness.job", CHANNELS, f"{_umask():o}"]
-        gpu = gpu_name(int(number)) if number else None
+        gpu = gpu_name(int(number)) if number and not job.models else None
         trainer = self._docker.start_trainer(command, environment, gpu, folders)
         trainer.send(job.model_copy(update=inside).model_dump_json().encode() + b"\n")
         return trainer

@@ -44,11 +44,13 @@ class Candidate:
             given = leaves.get(array.name, inputs[array.name])
             arguments.append(given.clone() if array.shape else given.item())
         returned = getattr(self._instance, method.name)(*arguments)
-        outputs = list(returned) if len(method.outputs) > 1 else [returned]
+        # Of a method without outputs nobody asks what it returns: many a `fit` returns its object.
+        outputs = list(returned) if len(method.outputs) > 1 else [returned][: len(method.outputs)]
         if len(outputs) != len(method.outputs):
             raise WrongReturnError(f"{method.name} returned {len(outputs)} values instead of {len(method.outputs)}")
+        sizes = {dim: n for a in method.inputs for dim, n in zip(a.shape, inputs[a.name].shape, strict=True)}
         for array, output in zip(method.outputs, outputs, strict=True):
-            _check(method, array, output)
+            _check(method, array, tuple(sizes[dim] for dim in array.shape), output)
         if not leaves:
             return [o.detach() for o in outputs], [], True
         if outputs[0].requires_grad:
@@ -58,7 +60,7 @@ class Candidate:
         return [o.detach() for o in outputs], zeros, any(g is not None for g in gradients)
 
 
-def _check(method: Method, array: Array, output: Any) -> None:
+def _check(method: Method, array: Array, shape: tuple[int, ...], output: Any) -> None:
     where = f"{method.name} must return one real {len(array.shape)}-dimensional tensor on the CPU, not "
     if type(output) is not torch.Tensor:
         raise WrongReturnError(where + f"a value of type {type(output).__name__}")
@@ -68,5 +70,6 @@ def _check(method: Method, array: Array, output: Any) -> None:
         raise WrongReturnError(where + f"one of {output.dtype}")
     if output.layout is not torch.strided or output.device.type != "cpu":
         raise WrongReturnError(where + f"one with layout {output.layout} on {output.device}")
-    if output.dim() != len(array.shape):
-        raise WrongReturnError(where + f"one of shape {tuple(output.shape)}")
+    if output.shape != shape:
+        due = f"; {shape} is due" if shape else ""
+        raise WrongReturnError(where + f"one of shape {tuple(output.shape)}{due}")

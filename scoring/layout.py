@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from mlsbench import UserError
-from mlsbench.scoring.record import RECORD_FILE, Entry, Setting, read_record
+from mlsbench.scoring.record import RECORD_FILE, TARGETS, Entry, Setting, read_record
 
 _SLUG_LIMIT = 40
 _PART = re.compile(r"[a-z0-9][A-Za-z0-9_.+=-]{0,199}")
@@ -42,6 +42,12 @@ def job_folder(runs: Path, setting: Setting, entry: Entry) -> Path:
     except UserError:
         same = False
     return folder if same else folder.with_name(f"{folder.name}-{key[:8]}")
+
+
+def target_folder(runs: Path, setting: Setting, entry: Entry) -> Path:
+    """The folder of a model that attacks are run on: runs/<task>/<protocol>/targets/<benchmark>/seed-<n>-<job key>."""
+    root = runs / _part(setting.task) / _part(setting.protocol) / TARGETS
+    return root / _part(setting.benchmark) / f"seed-{setting.seed}-{setting.job_key(entry.submission)[:8]}"
 
 
 def _part(name: str) -> str:

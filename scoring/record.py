@@ -19,7 +19,7 @@ from mlsbench import UserError
 from mlsbench.scoring.text import clean
 
 RECORD_FILE = "record.json"
-ROLLOUTS = "rollouts"
+ROLLOUTS, TARGETS = "rollouts", "targets"
 REASON_LIMIT = 500
 NAME_LIMIT = 200
 MOST_BYTES = 1 << 20  # of a record; a job's are some 4 KB
@@ -213,12 +213,12 @@ def read_record(path: Path) -> Record:
 def find_records(root: Path) -> tuple[list[Stored], list[str]]:
     """All records below `root` in the order of their paths, a line for each that cannot be read. Follows no links.
 
-    What lies in a folder `rollouts` below is of agents at work, and in no table.
+    What lies in a folder `rollouts` below is of agents at work, and in `targets` are models that attacks are run on:
+    neither is in a table.
     """
     stored, problems, found = [], [], []
     for folder, below, files in os.walk(root):
-        if ROLLOUTS in below:
-            below.remove(ROLLOUTS)
+        below[:] = [name for name in below if name not in (ROLLOUTS, TARGETS)]
         if RECORD_FILE in files:
             found.append(Path(folder) / RECORD_FILE)
     for path in sorted(found):

@@ -27,6 +27,8 @@ _SETTING = {"frozen": "code", "task_version": "task version", "torch": "torch", 
             "precision": "precision"}  # fmt: skip
 _ENVIRONMENT = ("platform", "device", "cpu", "threads", "deterministic")
 _COUNTED = ("epochs", "batches", "zero_gradient_share")
+_ATTACKED = ("target-", "reference-")  # what an attack's record calls the digests of models begins so
+_SAID = (*ARRAYS[:2], "scores")  # of a trained model, or of an attack
 
 Arrays = Mapping[str, NDArray[Any]]
 Measured = Callable[[Arrays], Mapping[str, float | None]]
@@ -126,7 +128,7 @@ def _read_scores(path: Path) -> Arrays | str | None:
     if not path.is_file():
         return None
     try:
-        return read_arrays(path, ARRAYS, PERHAPS)
+        return read_arrays(path, ("member",), (*_SAID, *PERHAPS))
     except (OSError, ValueError):
         return f"{SCORES} cannot be read: it is no whole archive of arrays without pickles"
 
@@ -179,7 +181,7 @@ def _own_faults(run: Run, measure: Measured) -> list[str]:
         return [run.scores] if run.scores else []
     try:
         metrics = measure(run.scores)
-    except (ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         return [] if None in run.record.metrics.values() else [f"{SCORES}: {error}"]
     return [
         f"{name}: {_shown(stated)} in the record, {_shown(metrics[name])} by the logits in {SCORES}"
@@ -203,13 +205,15 @@ def _different_bits(recorded: Run, again: Run) -> list[str]:
     faults = []
     if recorded.record.reason != again.record.reason:
         faults.append(f"reason: {recorded.record.reason!r} in the record, {again.record.reason!r} now")
-    for name in _COUNTED:
+    models = [name for name in recorded.record.training if name.startswith(_ATTACKED)]
+    for name in (*_COUNTED, *models):
         there, here = recorded.record.training.get(name), again.record.training.get(name)
         if there != here:
-            faults.append(f"{name}: {there} in the record, {here} now")
+            faults.append(f"{name}: {_short(there)} in the record, {_short(here)} now")
     if isinstance(recorded.scores, Mapping) and isinstance(again.scores, Mapping):
-        for name in ARRAYS[:2]:
-            if recorded.scores[name].tobytes() != again.scores[name].tobytes():
+        for name in _SAID:
+            old, new = (scores.get(name, np.empty(0)) for scores in (recorded.scores, again.scores))
+            if old.tobytes() != new.tobytes():
                 faults.append(f"{SCORES}: other {name.replace('_', ' ')}")
     if recorded.weights is not None and again.weights is not None and recorded.weights != again.weights:
         faults.append(f"{WEIGHTS}: other weights")

@@ -15,6 +15,7 @@ from mlsbench.tasks.spec import (
     Metric,
     Precision,
     Protocol,
+    Target,
     Task,
     Training,
     Validity,
@@ -27,6 +28,7 @@ from mlsbench.tasks.submission import (
     parse_submission,
     read_submission,
 )
+from mlsbench.tasks.target import TargetTask, target_of
 
 __all__ = [
     "MAX_BYTES",
@@ -43,6 +45,8 @@ __all__ = [
     "PublishedRow",
     "Submission",
     "SubmissionRejected",
+    "Target",
+    "TargetTask",
     "Task",
     "TaskFolder",
     "Training",
@@ -56,5 +60,6 @@ __all__ = [
     "parse_submission",
     "read_submission",
     "spec_schema",
+    "target_of",
     "write_package",
 ]

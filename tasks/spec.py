@@ -162,6 +162,13 @@ class Baseline(Model):
     variant: Name | None = Field(None, description="of the model: of resnet20 the variant dropout is resnet20_dropout")
 
 
+class Target(Model):
+    """Whom an attack is run on: models trained with a baseline of another task, on this task's benchmarks."""
+
+    task: Name = Field(description="the task whose contract, metrics and verdicts the models' training follows")
+    baseline: Name
+
+
 class Task(Model):
     """A whole task.toml."""
 
@@ -178,6 +185,7 @@ class Task(Model):
     protocols: dict[Name, Protocol]
     default_protocol: Name
     baselines: dict[Name, Baseline]
+    target: Target | None = Field(None, description="what an attack is run on; its references are trained alike")
     poison: dict[Name, Fraction] = Field(
         {}, description="share of members, by benchmark, that are trained with a label of another class"
     )
@@ -205,7 +213,21 @@ class Task(Model):
                     raise ValueError(f"protocols.{name}.benchmarks: there is no benchmark {used!r}")
                 if self.training(name, used).augment and self.datasets[self.benchmarks[used].dataset].table:
                     raise ValueError(f"protocols.{name}: {used} is about a table, whose rows cannot be augmented")
+            if fault := self._fault_of_references(protocol):
+                raise ValueError(f"protocols.{name}.references: {fault}")
+        if (self.target is not None) != (self.procedure == "attack"):
+            raise ValueError("target: an attack has one, and a loss has none")
         return self
+
+    def _fault_of_references(self, protocol: Protocol) -> str:
+        """What is wrong with them, "" if nothing: half a pair, or half a target's, would tell who the members are."""
+        if (self.procedure == "attack") != bool(protocol.references):
+            return "an attack needs some, and a loss has no use for them"
+        given = set(protocol.references)
+        if len(given) < len(protocol.references) or any(seed ^ 1 not in given for seed in given):
+            return "give whole pairs of seeds 2k and 2k + 1, once each"
+        shared = sorted(given & {other for seed in protocol.seeds for other in (seed, seed ^ 1)})
+        return f"seed {shared[0]} is of the pair of a target" if shared else ""
 
     @property
     def primary(self) -> Metric:

@@ -54,7 +54,8 @@ def show(task: options.Task) -> None:
         mark = " (default)" if name == spec.default_protocol else ""
         canaries = f"; {protocol.canaries} canaries" if protocol.canaries else ""
         seeds = ", ".join(map(str, protocol.seeds))
-        typer.echo(f"\nprotocol {name}{mark}: {protocol.title}; seeds {seeds}{canaries}")
+        known = f"; references {', '.join(map(str, protocol.references))}" if protocol.references else ""
+        typer.echo(f"\nprotocol {name}{mark}: {protocol.title}; seeds {seeds}{known}{canaries}")
         for benchmark in protocol.benchmarks:
             values = spec.training(name, benchmark).model_dump(exclude_defaults=True)
             typer.echo(f"  {benchmark}: " + ", ".join(f"{k} {v}" for k, v in values.items()))

@@ -42,8 +42,9 @@ def verify(
 ) -> None:
     """Run a record's submission again, in the same setting, and compare.
 
-    On the same kind of machine every bit must agree, elsewhere the metrics within a tolerance that is shown. Exit code
-    0: the same; 1: something differs. Nothing beside the record is changed.
+    The models that an attack was run on are trained again, too. On the same kind of machine every bit must agree,
+    elsewhere the metrics within a tolerance that is shown. Exit code 0: the same; 1: something differs. Nothing beside
+    the record is changed.
 
     Example: mlsbench verify runs/TASK/smoke/mine-agent-0123456789ab/resnet20-digits/seed-42
     """
@@ -53,13 +54,16 @@ def verify(
     from mlsbench.harness.plan import FINISHED
     from mlsbench.scoring import read_run, unlike_settings
     from mlsbench.scoring import verify as compare
-    from mlsbench.scoring.record import RECORD_FILE
+    from mlsbench.scoring.attacked import attack_kept
+    from mlsbench.scoring.record import RECORD_FILE, TARGETS
     from mlsbench.scoring.trained import from_kept
     from mlsbench.tasks import get_task
 
     if record.is_file() and record.name != RECORD_FILE:
         raise UserError(f"{record}: name a {RECORD_FILE} or its folder")
     folder = record if record.is_dir() else record.parent
+    if TARGETS in folder.absolute().parts[-3:]:
+        raise UserError(f"{record} is of a model that attacks are run on; verify an attack, which trains it again")
     run = read_run(folder)
     stated = run.record
     if stated.status not in FINISHED:
@@ -87,10 +91,11 @@ def verify(
         dataset = job.spec.benchmarks[job.setting.benchmark].dataset
         data = load(dataset, job.spec.datasets[dataset], job.data, job.members, job.spec.parts)
         measure = Measure(job.measure, [metric.name for metric in job.spec.metrics])
+        attack = job.spec.procedure == "attack"
         found = compare(
             run,
             read_run(again.path.parent),
-            lambda kept: measure(from_kept(kept, data.train_labels, data.test_labels)),
+            lambda kept: measure(attack_kept(kept) if attack else from_kept(kept, data.train_labels, data.test_labels)),
         )
     _finish(record, stated, found, found.faults, json_)
 
@@ -102,7 +107,10 @@ def _job(launch: Launch, record: Record, submission: Submission) -> Job:
         raise UserError(f"the record's data are not those of the installed task: {record.setting.data[:12]}…")
     threads = record.environment.get("threads")
     meant = isinstance(threads, int) and 0 < threads <= MOST_THREADS
-    return job.model_copy(update={"threads": threads}) if meant else job
+    if not meant:
+        return job
+    models = tuple(model.model_copy(update={"threads": threads}) for model in job.models)
+    return job.model_copy(update={"threads": threads, "models": models})
 
 
 def _finish(record: Path, stated: Record, found: Verification | None, faults: Sequence[str], as_json: bool) -> None:

@@ -1,0 +1,32 @@
+"""A membership-inference attack: it says of each example how likely a model was trained on it.
+
+Only the lines between the two markers are yours. `MembershipAttack` is constructed once for each target model, without
+arguments; `fit` is called once, with reference models whose training sets are known, and then `score` once, with the
+target.
+"""
+
+import torch
+
+
+# === EDITABLE ===
+class MembershipAttack:
+    """Global-loss: a member is what the target has a low cross-entropy on (Yeom et al. 2018).
+
+    The published threshold, the members' mean loss, says where to cut and changes no order.
+    """
+
+    def fit(self, logits: torch.Tensor, labels: torch.Tensor, member: torch.Tensor) -> None:
+        """Nothing is learnt: where the threshold lies plays no part in the order."""
+
+    def score(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Minus the cross-entropy."""
+        return torch.nn.functional.logsigmoid(scaled_logit(logits, labels))
+
+
+def scaled_logit(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """log p_y - log(1 - p_y), float64 [examples]: it is not rounded to a tie where p_y is rounded to one."""
+    z, own = logits.double(), labels[:, None]
+    return z.gather(1, own)[:, 0] - z.scatter(1, own, -torch.inf).logsumexp(dim=1)
+
+
+# === END EDITABLE ===

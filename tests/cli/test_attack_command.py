@@ -1,0 +1,70 @@
+"""Attacks by the command line: targets are trained before them, once, and by `verify` again, to the last bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlsbench.tasks import baseline_path
+
+TASK = "security-membership-inference-attack"
+TINY = (
+    "--protocol", "smoke", "--benchmark", "mlp-prototypes", "--seed", "42", "--override", "epochs=8",
+    "--override", "members=300", "--sandbox", "process", "--device", "cpu", "--jobs", "2",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def attacked(mlsbench_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("attacked")
+    done = mlsbench_run("run", TASK, "--submission", baseline_path(TASK, "lira"), *TINY, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_an_attack_is_verified_with_its_targets_to_the_last_bit(mlsbench_run: Any, attacked: Path) -> None:
+    (record,) = (attacked / "runs" / TASK).glob("*/lira-*/*/seed-42")
+    done = mlsbench_run("verify", record, "--sandbox", "process", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["same"], document["expected"]) == (0, True, "bits"), done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_an_edited_score_is_found(mlsbench_run: Any, attacked: Path) -> None:
+    (path,) = (attacked / "runs" / TASK).glob("*/lira-*/*/seed-42/record.json")
+    written = path.read_text()
+    path.write_text(json.dumps(json.loads(written) | {"metrics": json.loads(written)["metrics"] | {"auc": 0.99}}))
+    try:
+        done = mlsbench_run("verify", path, "--sandbox", "process")
+    finally:
+        path.write_text(written)
+    assert done.returncode == 1
+    assert "auc: 0.99 in the record" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_second_attack_trains_nothing_and_the_table_shows_attacks_alone(mlsbench_run: Any, attacked: Path) -> None:
+    done = mlsbench_run("run", TASK, "--submission", baseline_path(TASK, "gap"), *TINY, cwd=attacked)
+    assert "5 of 6" not in done.stderr
+    assert "epoch" not in done.stderr
+    shown = mlsbench_run("table", TASK, "--protocol", "smoke+epochs=8+members=300", "--format", "csv", cwd=attacked)
+    assert {line.split(",")[1] for line in shown.stdout.splitlines()[1:]} <= {"lira", "gap"}
+
+
+@pytest.mark.slow
+def test_a_model_that_was_attacked_is_no_record_to_verify(call: Any, attacked: Path) -> None:
+    path = next((attacked / "runs" / TASK).glob("*/targets/*/seed-42-*"))
+    status, _, errors = call("verify", path)
+    assert status == 2
+    assert "attacks are run on" in errors
+
+
+@pytest.mark.parametrize("command", ["audit", "report"])
+def test_there_is_nothing_to_audit(call: Any, command: str) -> None:
+    status, _, errors = call(command, TASK)
+    assert status == 2
+    assert TASK in errors
