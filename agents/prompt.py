@@ -73,7 +73,7 @@ def conditions(task: TaskFolder, chosen: Variant, seeds: Sequence[int], public: 
         key=" (here, the key `public`)" if public else "",
         audit=(HERE / "audit.md").read_text() if task.spec.audited else "",
     )  # fmt: skip
-    return text.strip()
+    return text.strip().replace("\n\n\n", "\n\n")  # where there is no audit
 
 
 def baselines(task: TaskFolder, chosen: Variant, seeds: Sequence[int], runs: Path) -> str:
