@@ -140,7 +140,7 @@ def variant(spec: Task, protocol: str | None, overrides: Sequence[str] = ()) -> 
     for key in sorted(given):
         result = _override(result, key, given[key])
     if result.canaries and not spec.audited:
-        raise UserError(f"canaries={result.canaries}: {spec.id} does not measure membership, which canaries are about")
+        raise UserError(f"canaries={result.canaries}: {spec.id} has no metric mia_auc, which canaries are about")
     return result
 
 

@@ -27,7 +27,7 @@ def test_without_inspect_the_command_says_what_to_install(call: Call, monkeypatc
 def test_an_unknown_task_is_said_first(call: Call) -> None:
     status, _, errors = call("agent", "security", "--model", "openai/gpt-5")
     assert status == 2
-    assert f"did you mean {TASK}?" in errors
+    assert "did you mean security-" in errors
 
 
 def test_what_a_model_wrote_never_runs_in_this_process(tmp_path: Path) -> None:

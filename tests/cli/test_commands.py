@@ -19,8 +19,12 @@ from mlsbench.tasks import get_task
 
 TASK = "security-membership-inference-defense"
 FOLDER = get_task(TASK)
+SUITE = (
+    "security-membership-inference-attack", "security-membership-inference-defense",
+    "security-membership-inference-set-defense", "security-poison-robust-learning",
+)  # fmt: skip
 COMMANDS = [("list",), ("show",), ("schema",), ("validate",), ("run",), ("baselines",), ("grade",), ("table",),
-            ("agent",), ("workspace",),
+            ("agent",), ("workspace",), ("new-task",),
             ("audit",), ("report",), ("verify",), ("doctor",), ("data",), ("data", "prepare"), ("data", "status"),
             ("image",), ("image", "build"), ("image", "check"), ("clean",)]  # fmt: skip
 
@@ -57,15 +61,17 @@ def test_version_is_the_packages(call: Call) -> None:
     assert call("--version") == (0, f"{__version__}\n", "")
 
 
-def test_list_names_the_task_and_its_title(call: Call) -> None:
-    assert f"{TASK}: {FOLDER.spec.title}\n" in call("list")[1]
+def test_list_names_the_tasks_of_the_suite_and_their_titles(call: Call) -> None:
+    assert call("list")[1].splitlines() == [f"{name}: {get_task(name).spec.title}" for name in SUITE]
 
 
-def test_show_has_the_instruction_every_protocol_benchmark_and_baseline(call: Call) -> None:
-    status, output, _ = call("show", TASK)
+@pytest.mark.parametrize("task", SUITE)
+def test_show_has_the_instruction_every_protocol_benchmark_and_baseline(call: Call, task: str) -> None:
+    folder = get_task(task)
+    status, output, _ = call("show", task)
     assert status == 0
-    assert FOLDER.instruction().strip() in output
-    for name in (*FOLDER.spec.protocols, *FOLDER.spec.benchmarks, *FOLDER.spec.baselines):
+    assert folder.instruction().strip() in output
+    for name in (*folder.spec.protocols, *folder.spec.benchmarks, *folder.spec.baselines):
         assert name in output
     assert "paper (default)" in output
 

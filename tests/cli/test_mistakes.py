@@ -32,8 +32,8 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("show", TASK[:-1]), f"did you mean {TASK}?"),
-        (("run", TASK[:-1], "--submission", TEMPLATE), f"did you mean {TASK}?"),
+        (("show", TASK[:-1]), f"did you mean {TASK}"),
+        (("run", TASK[:-1], "--submission", TEMPLATE), f"did you mean {TASK}"),
         (("validate", "nothing-like-it", "--submission", TEMPLATE), "there is no task 'nothing-like-it'"),
         ((*RUN, "--protocol", "smok"), "there is no protocol 'smok'; choose one of paper, overfit, quick, smoke"),
         ((*RUN, "--protocol", "smoke", "--benchmark", "x"), "--benchmark x: this protocol has resnet20-digits,"),
@@ -60,7 +60,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (("table", TASK, "--key", "file"), "key file 'file'"),
         (("table", TASK, "--compare", "a", "b"), "'a'"),
         (("schema", "task"), "schema"),
-        (("data", "prepare", "svhn"), "choose from cifar10, cifar100, fashion_mnist"),
+        (("data", "prepare", "svhn"), "choose from cifar10, cifar100, digits, fashion_mnist"),
         (("data", "prepare", "cifar10", "--from", "nowhere"), "nowhere"),
         (("frobnicate",), "No such command 'frobnicate'"),
     ],

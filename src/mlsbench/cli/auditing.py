@@ -32,7 +32,9 @@ class NothingToAuditError(UserError):
 def require_audited(spec: Task) -> None:
     """Raises UserError unless an audit has something to say about the task."""
     if not spec.audited:
-        raise UserError(f"{spec.id} does not measure membership, which the audit is about; `mlsbench table` shows it")
+        raise UserError(
+            f"{spec.id} has no metric mia_auc, which the audit is about; see `mlsbench table`"
+        )
 
 
 class Auditor:

@@ -78,4 +78,5 @@ def status() -> None:
 def _datasets() -> dict[str, Dataset]:
     from mlsbench.tasks import get_task, list_tasks
 
-    return {name: dataset for task in list_tasks() for name, dataset in get_task(task).spec.datasets.items()}
+    found = {name: dataset for task in list_tasks() for name, dataset in get_task(task).spec.datasets.items()}
+    return dict(sorted(found.items()))
