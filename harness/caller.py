@@ -34,11 +34,12 @@ class Caller:
 
     def __init__(self, session: Session, method: Method) -> None:
         self._session, self._method = session, method
+        self._shaped = [array.name for array in method.inputs if array.shape]
         self._views: dict[tuple[torch.Size, ...], _Views] = {}
 
     def __call__(self, arrays: Mapping[str, Tensor | int]) -> Returned:
         """Give the method those of `arrays` that its contract names. Raises CandidateError."""
-        sizes = tuple(_size(arrays[array.name]) for array in self._method.inputs)
+        sizes = tuple([_tensor(arrays[name]).shape for name in self._shaped])
         views = self._views.get(sizes) or self._make(sizes)
         for name, view in views.inputs.items():
             value = arrays[name]
@@ -51,7 +52,7 @@ class Caller:
     def _make(self, sizes: tuple[torch.Size, ...]) -> _Views:
         known = {
             dim: length
-            for array, size in zip(self._method.inputs, sizes, strict=True)
+            for array, size in zip([a for a in self._method.inputs if a.shape], sizes, strict=True)
             for dim, length in zip(array.shape, size, strict=True)
         }
         dims = {dim: known[dim] for dim in self._method.dims}
@@ -71,5 +72,6 @@ class Caller:
         return made
 
 
-def _size(value: Tensor | int) -> torch.Size:
-    return value.shape if isinstance(value, Tensor) else torch.Size()
+def _tensor(value: Tensor | int) -> Tensor:
+    assert isinstance(value, Tensor), "what has a shape is a tensor"
+    return value

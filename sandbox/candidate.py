@@ -48,9 +48,8 @@ class Candidate:
         outputs = list(returned) if len(method.outputs) > 1 else [returned][: len(method.outputs)]
         if len(outputs) != len(method.outputs):
             raise WrongReturnError(f"{method.name} returned {len(outputs)} values instead of {len(method.outputs)}")
-        sizes = {dim: n for a in method.inputs for dim, n in zip(a.shape, inputs[a.name].shape, strict=True)}
         for array, output in zip(method.outputs, outputs, strict=True):
-            _check(method, array, tuple(sizes[dim] for dim in array.shape), output)
+            _check(method, array, _due(method, array, inputs) if array.shape else (), output)
         if not leaves:
             return [o.detach() for o in outputs], [], True
         if outputs[0].requires_grad:
@@ -58,6 +57,12 @@ class Candidate:
         gradients = [leaf.grad for leaf in leaves.values()]
         zeros = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(gradients, leaves.values(), strict=True)]
         return [o.detach() for o in outputs], zeros, any(g is not None for g in gradients)
+
+
+def _due(method: Method, array: Array, inputs: dict[str, Tensor]) -> tuple[int, ...]:
+    """The shape of an output, whose dimensions are those of inputs."""
+    sizes = {dim: n for a in method.inputs for dim, n in zip(a.shape, inputs[a.name].shape, strict=True)}
+    return tuple(sizes[dim] for dim in array.shape)
 
 
 def _check(method: Method, array: Array, shape: tuple[int, ...], output: Any) -> None:
