@@ -39,6 +39,7 @@ SURVEY_SECONDS = 60  # for a GPU's free memory: jobs of others may hold all of i
 
 
 _connection = contextlib.ExitStack()
+_TOKEN = secrets.token_hex(32)  # one for all clusters of this process: Ray reads it once
 
 
 def connect() -> None:
@@ -49,7 +50,7 @@ def connect() -> None:
     """
     address = os.environ.get(ADDRESS)
     if not address:
-        os.environ.update(OWN | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
+        os.environ.update(OWN | {"RAY_AUTH_TOKEN": _TOKEN})
     try:
         import ray
     except ModuleNotFoundError:

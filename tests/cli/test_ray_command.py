@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from mlsbench.scoring import find_records
+from mlsbench.tasks import baseline_path
+
 TASK = "security-membership-inference-defense"
 DEADLINE = 200
 OPTIONS = (
@@ -80,6 +83,25 @@ def test_what_ends_the_command_ends_the_cluster_and_the_job(
         )
         assert "folders of Ray clusters removed: 1" in done.stdout
     assert not [path.name for path in temporary.iterdir() if path.name.startswith("mlsbench")]
+
+
+@pytest.mark.ray
+def test_an_attack_on_a_cluster_has_the_scores_of_one_without(command: str, tmp_path: Path, temporary: Path) -> None:
+    task = "security-membership-inference-attack"
+    options = (
+        "--protocol", "smoke", "--benchmark", "mlp-prototypes", "--seed", "42", "--override", "epochs=2", "--override",
+        "members=300", "--sandbox", "process", "--device", "cpu", "--jobs", "1",
+        "--submission", str(baseline_path(task, "lira")),
+    )  # fmt: skip
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"TMPDIR": str(temporary)}
+    found = []
+    for engine in ("ray", "local"):
+        arguments = [command, "run", task, *options, "--engine", engine, "--runs", str(tmp_path / engine)]
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (stored,), _ = find_records(tmp_path / engine)
+        found.append(stored.record.metrics)
+    assert found[0] == found[1]
 
 
 def listening(of: list[int]) -> list[str]:
