@@ -122,7 +122,7 @@ def _untrained(job: Job) -> str:
     for number, model in enumerate(job.models):
         record, what = model.finished(), "reference" if number else "target"
         if record is None or record.status != "scored":
-            why = f"{record.status}: {record.reason}" if record else "it has no record"
+            why = record.reason if record else "it has no record"
             return f"the {what} of seed {model.setting.seed} is no trained model, {why}; see {model.folder}"
     return ""
 

@@ -28,7 +28,7 @@ from mlsbench.harness.session import choose_sandbox
 from mlsbench.harness.split import SplitKey, read_key
 from mlsbench.scoring import Column, Entry, Plan, Stored
 from mlsbench.scoring.record import RECORD_FILE, Group
-from mlsbench.tasks import Submission, Task, TaskFolder
+from mlsbench.tasks import Submission, SubmissionRejected, Task, TaskFolder
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Launch:
         self.task, self.runs = task, options.runs
         self.variant: Variant = variant(task.spec, options.protocol, options.overrides)
         self.benchmarks = chosen_of("benchmark", options.benchmarks, self.variant.benchmarks)
-        if any(seed < 0 for seed in options.seeds):
-            raise UserError("--seed: give a whole number, 0 or more")
+        if not all(0 <= seed < 1 << 63 for seed in options.seeds):
+            raise UserError("--seed: give a whole number from 0 to 2⁶³ − 1")
         self.seeds = tuple(dict.fromkeys(options.seeds)) or self.variant.seeds
         self.key: SplitKey = read_key(options.key)
         self._device = options.device
@@ -121,7 +121,7 @@ class Launch:
         engine: one of `engine()`, for who wants to stop it.
         """
         finished = [job.finished() for job in jobs]
-        waiting = [job for job, record in zip(jobs, finished, strict=True) if record is None]
+        waiting = self._without_rejected([job for job, record in zip(jobs, finished, strict=True) if record is None])
         models, runner = _models(waiting), engine or self.engine()
         try:
             with self.listening([*models, *waiting], len(models) + len(jobs)) as listener:
@@ -135,6 +135,22 @@ class Launch:
             raise UserError(f"{where}: {error.strerror}; --runs must name a folder with room to write") from error
         pairs = zip(jobs, finished, strict=True)
         return [Stored(job.folder / RECORD_FILE, record) if record else next(ran) for job, record in pairs]
+
+    def _without_rejected(self, waiting: Sequence[Job]) -> list[Job]:
+        """The `waiting` jobs; what the probe would reject attacks nothing, so that no model is trained for it."""
+        from mlsbench.harness.check import check  # imports torch, for which nobody else here has to wait
+
+        refused = {}
+        for job in waiting:
+            digest = job.entry.submission
+            if job.models and digest not in refused:
+                candidate = Submission(job.text, digest, job.submission, job.shift)
+                try:
+                    check(job.spec, candidate, self.variant, self._machine.sandbox, self._machine.runtime)
+                    refused[digest] = False
+                except SubmissionRejected:
+                    refused[digest] = True
+        return [job.model_copy(update={"models": ()}) if refused.get(job.entry.submission) else job for job in waiting]
 
     def listening(self, waiting: Sequence[Job], planned: int) -> AbstractContextManager[Listener]:
         """Who hears what becomes of the `waiting` jobs of all `planned`: nobody here."""

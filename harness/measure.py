@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from mlsbench.scoring.text import clean
+
 FILE = "measure.py"
+LARGEST = 1e9  # that a record takes
 
 
 class MeasureError(ValueError):
@@ -49,6 +52,8 @@ def _number(name: str, value: Any) -> float | None:
         number = float(value)
     if not math.isfinite(number):
         raise MeasureError(f"the task's {FILE} gave {number} for {name}; None stands for no number")
+    if abs(number) > LARGEST:
+        raise MeasureError(f"the task's {FILE} gave {number} for {name}; a metric is from -{LARGEST:g} to {LARGEST:g}")
     return number
 
 
@@ -57,8 +62,10 @@ def _blamed() -> Iterator[None]:
     """Says of what is raised within that it is the task's, and in which line of its file."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
         lines += [error.lineno] if isinstance(error, SyntaxError) and error.filename == FILE else []
         where = f" (line {lines[-1]})" if lines else ""
-        raise MeasureError(f"the task's {FILE} raised {type(error).__name__}: {error}{where}") from error
+        raise MeasureError(
+            f"the task's {FILE} raised {type(error).__name__}: {clean(str(error), 300)}{where}"
+        ) from error

@@ -30,6 +30,8 @@ def read(name: str, dataset: Dataset, source: Path | None) -> Arrays:
             f"0 and 1 and {LABELS}"
         )
     path = source / f"{name}.npz" if source.is_dir() else source
+    if not path.exists():
+        raise UserError(f"there is no file {path}")
     try:
         arrays = read_archive(path, (FEATURES, LABELS))
         features = _features(arrays[FEATURES], dataset)

@@ -45,7 +45,11 @@ class Candidate:
             arguments.append(given.clone() if array.shape else given.item())
         returned = getattr(self._instance, method.name)(*arguments)
         # Of a method without outputs nobody asks what it returns: many a `fit` returns its object.
-        outputs = list(returned) if len(method.outputs) > 1 else [returned][: len(method.outputs)]
+        several = len(method.outputs) > 1
+        if several and not isinstance(returned, tuple | list):
+            named = ", ".join(array.name for array in method.outputs)
+            raise WrongReturnError(f"{method.name} must return a tuple ({named}), not one {type(returned).__name__}")
+        outputs = list(returned) if several else [returned][: len(method.outputs)]
         if len(outputs) != len(method.outputs):
             raise WrongReturnError(f"{method.name} returned {len(outputs)} values instead of {len(method.outputs)}")
         for array, output in zip(method.outputs, outputs, strict=True):
@@ -66,7 +70,8 @@ def _due(method: Method, array: Array, inputs: dict[str, Tensor]) -> tuple[int, 
 
 
 def _check(method: Method, array: Array, shape: tuple[int, ...], output: Any) -> None:
-    where = f"{method.name} must return one real {len(array.shape)}-dimensional tensor on the CPU, not "
+    what = f" as {array.name}" if len(method.outputs) > 1 else ""
+    where = f"{method.name} must return one real {len(array.shape)}-dimensional tensor on the CPU{what}, not "
     if type(output) is not torch.Tensor:
         raise WrongReturnError(where + f"a value of type {type(output).__name__}")
     if array.dtype == "float32" and not output.is_floating_point():

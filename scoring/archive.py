@@ -7,6 +7,7 @@ import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from mlsbench.scoring.record import read_whole
 
+KEPT = tuple(map(np.dtype, (np.bool_, np.int64, np.float32)))
 MOST_BYTES = 1 << 30  # of a file that a job keeps
 
 
@@ -29,7 +31,9 @@ def read_arrays(path: Path, names: Sequence[str], perhaps: Sequence[str] = ()) -
             found = archive.namelist()
             return {name: _array(archive, f"{name}.npy") for name in (*names, *perhaps) if _wanted(name, names, found)}
     # What zipfile and numpy raise for an archive that is cut off, altered or something else.
-    except (KeyError, TypeError, EOFError, RuntimeError, MemoryError, OverflowError, zipfile.BadZipFile) as error:
+    except (
+        KeyError, TypeError, EOFError, RuntimeError, MemoryError, OverflowError, TokenError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         raise ValueError(f"it is no whole archive of plain arrays: {error}") from error
 
 
@@ -45,7 +49,9 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     if npy.read_magic(file) != (1, 0):
         raise ValueError(f"{name} is in another format than a job's arrays")
     shape, _, dtype = npy.read_array_header_1_0(file)
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(file.getbuffer()) - file.tell():
+    if dtype not in KEPT:
+        raise ValueError(f"{name} holds {dtype}, which no job's arrays do")
+    if math.prod(shape) * dtype.itemsize != len(file.getbuffer()) - file.tell():
         raise ValueError(f"{name} does not hold what its header says")
     file.seek(0)
     return np.asarray(npy.read_array(file, allow_pickle=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlsbench.tasks.array import Array, Method
 from mlsbench.tasks.loader import PublishedRow, TaskFolder, load_task, open_task, spec_schema
 from mlsbench.tasks.new import write_package
-from mlsbench.tasks.registry import baseline_path, get_task, list_tasks
+from mlsbench.tasks.registry import baseline_path, get_task, list_tasks, sound_tasks
 from mlsbench.tasks.spec import (
     Baseline,
     Benchmark,
@@ -59,6 +59,7 @@ __all__ = [
     "open_task",
     "parse_submission",
     "read_submission",
+    "sound_tasks",
     "spec_schema",
     "target_of",
     "write_package",

@@ -75,6 +75,11 @@ def _mistakes(method: Method, offer: Offer) -> list[str]:
             lines.append(f"{array.name} has no use for a gradient")
     if any(array.gradient for array in offer.inputs) and not any(array.gradient for array in method.inputs):
         lines.append("at least one input needs gradient = true")
+    names = [array.name for array in method.inputs]
+    lines += [f"{name} stands there twice" for name in sorted({name for name in names if names.count(name) > 1})]
+    known_sizes = {dim for array in method.inputs for dim in array.shape}
+    if missing := sorted({dim for array in method.outputs for dim in array.shape} - known_sizes):
+        lines.append(f"no input tells how large {missing[0]} is, which an output has")
     if method.outputs != offer.outputs:
         lines.append(f"its outputs are {', '.join(array.name for array in offer.outputs) or 'none'}, as documented")
     return lines

@@ -45,6 +45,17 @@ def get_task(name: str) -> TaskFolder:
     return task
 
 
+def sound_tasks() -> tuple[list[TaskFolder], list[str]]:
+    """The tasks that load, by name, and a message for each that does not."""
+    sound, problems = [], []
+    for name in list_tasks():
+        try:
+            sound.append(get_task(name))
+        except UserError as error:
+            problems.append(str(error))
+    return sound, problems
+
+
 def baseline_path(task_id: str, name: str) -> Path:
     """Where the baseline `name` of a task lies; whether it exists is not looked at.
 

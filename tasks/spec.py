@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from mlsbench.tasks.array import Method, Model, Name
 from mlsbench.tasks.offers import mistakes
 
+RESERVED = {"rollouts", "targets"}  # below whose folders nothing looks for records of entries
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -103,7 +104,7 @@ class Training(Model):
     epochs: Count
     lr: Positive
     schedule: Literal["cosine", "steps"] = Field(
-        "cosine", description="cosine to 0, or ×0.1 at each of `milestones`; by the epoch"
+        "cosine", description="cosine to 0, or ×0.1 at each of `milestones`, constant without any; by the epoch"
     )
     milestones: tuple[Count, ...] = Field((), description="epochs at which `steps` lowers the rate")
     weight_decay: Annotated[float, Field(ge=0)]
@@ -140,8 +141,8 @@ class Protocol(Model):
     """Benchmarks, seeds and training that belong together; numbers of different protocols are never compared."""
 
     title: str
-    benchmarks: tuple[Name, ...]
-    seeds: tuple[int, ...]
+    benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=1 << 63)], ...], Field(min_length=1)]
     training: Training
     members: Count | None = Field(None, description="members of each model, as many as there can be by default")
     references: tuple[int, ...] = Field(
@@ -194,6 +195,11 @@ class Task(Model):
     def _references(self) -> Task:
         if sum(m.primary for m in self.metrics) != 1:
             raise ValueError("exactly one metric must be primary")
+        names = [metric.name for metric in self.metrics]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"metrics: {repeated[0]} stands there twice")
+        if reserved := sorted({*self.protocols, *self.benchmarks} & RESERVED):
+            raise ValueError(f"{reserved[0]} is the name of a folder beside the records: take another")
         if self.default_protocol not in self.protocols:
             raise ValueError(f"default_protocol: there is no protocol {self.default_protocol!r}")
         for name, benchmark in self.benchmarks.items():

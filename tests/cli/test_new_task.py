@@ -30,7 +30,9 @@ def test_without_a_folder_it_takes_one_of_the_tasks_name(
     assert err.startswith("error: sharp-loss is there already and not an empty folder: name another")
 
 
-@pytest.mark.parametrize("name", ["Sharp", "json", "../sharp", "security-poison-robust-learning"])
+@pytest.mark.parametrize(
+    "name", ["Sharp", "json", "../sharp", "security-poison-robust-learning", "a-", "a_", "tests", "setup", "a" * 300]
+)
 def test_a_bad_name_is_wrong_usage_and_writes_nothing(
     name: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,3 +41,16 @@ def test_a_bad_name_is_wrong_usage_and_writes_nothing(
     assert (status, out) == (2, "")
     assert err.startswith("error: ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("below", ["file/mine", "x" * 300])
+def test_a_folder_that_cannot_be_is_told(below: str, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, _, err = call("new-task", "sharp-loss", tmp_path / below)
+    assert status == 2
+    assert err.startswith(f"error: {tmp_path}")
+
+
+def test_a_name_that_holds_the_templates_stays_whole(call: Call, tmp_path: Path) -> None:
+    assert call("new-task", "an-example_task", tmp_path / "mine")[0] == 0
+    assert 'id = "an-example_task"' in (tmp_path / "mine" / "an_example_task" / "task.toml").read_text()

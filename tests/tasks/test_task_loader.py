@@ -66,6 +66,11 @@ def test_the_task_that_ships_here_loads(task: TaskFolder) -> None:
             ["a contract has the methods compute_loss; mix"],
         ),
         ("primary = true", "primary = false", ["exactly one metric must be primary"]),
+        ('name = "mia_auc"', 'name = "test_acc"', ["metrics: test_acc stands there twice"]),
+        ('name = "labels", dtype = "int64"', 'name = "epoch", dtype = "int64"', ["epoch stands there twice"]),
+        ("[protocols.canary]", "[protocols.targets]", ["targets is the name of a folder beside the records"]),
+        ("seeds = [42, 43]", "seeds = []", ["protocols.quick.seeds: "]),
+        ("seeds = [42, 43]", "seeds = [-1]", ["protocols.quick.seeds[0]: "]),
         (
             "shape = [] }]",
             "shape = [], gradient = true }]",

@@ -12,7 +12,7 @@ from mlsbench import MachineError, UserError, __version__
 from mlsbench.cli import agent, audit, clean, data, doctor, grade, image, report, run, table, tasks, verify
 
 app = typer.Typer(
-    help="Grade training losses, and the agents that write them, on privacy against membership inference.\n\n"
+    help="Grade training losses and attacks, and the agents that write them: privacy of training data, robustness.\n\n"
     "Example: mlsbench run security-membership-inference-defense --submission my_loss.py --protocol smoke",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

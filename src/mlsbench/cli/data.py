@@ -45,6 +45,8 @@ def prepare(
     from mlsbench.harness.prepare import prepare
 
     known = _datasets()
+    if source and source.is_file() and not names:
+        raise UserError(f"--from {source}: name the dataset that this file is")
     wanted = names or [name for name in known if name not in BUILT_IN and not known[name].table]
     for name in wanted:
         if name not in known:
@@ -76,7 +78,9 @@ def status() -> None:
 
 
 def _datasets() -> dict[str, Dataset]:
-    from mlsbench.tasks import get_task, list_tasks
+    from mlsbench.tasks import sound_tasks
 
-    found = {name: dataset for task in list_tasks() for name, dataset in get_task(task).spec.datasets.items()}
-    return dict(sorted(found.items()))
+    sound, problems = sound_tasks()
+    for problem in problems:
+        typer.echo(f"warning: {problem}", err=True)
+    return dict(sorted((name, dataset) for task in sound for name, dataset in task.spec.datasets.items()))

@@ -118,9 +118,12 @@ def _docker() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     from mlsbench.harness.data import data_folder
     from mlsbench.harness.prepare import status
-    from mlsbench.tasks import get_task, list_tasks
+    from mlsbench.tasks import sound_tasks
 
-    datasets = {name: d for task in list_tasks() for name, d in get_task(task).spec.datasets.items()}
+    sound, problems = sound_tasks()
+    for problem in problems:
+        yield Finding("task", False, "it does not load", problem)
+    datasets = {name: d for task in sound for name, d in task.spec.datasets.items()}
     for state in status(datasets, data_folder()):
         well = state.state in ("ready", "built in")
         yield Finding(f"data {state.name}", well, state.state, state.remedy)

@@ -33,10 +33,13 @@ def list_() -> None:
 
     Example: mlsbench list
     """
-    from mlsbench.tasks import get_task, list_tasks
+    from mlsbench.tasks import sound_tasks
 
-    for name in list_tasks():
-        typer.echo(f"{name}: {get_task(name).spec.title}")
+    sound, problems = sound_tasks()
+    for folder in sound:
+        typer.echo(f"{folder.spec.id}: {folder.spec.title}")
+    for problem in problems:
+        typer.echo(f"warning: {problem}", err=True)
 
 
 def show(task: options.Task) -> None:
@@ -49,6 +52,7 @@ def show(task: options.Task) -> None:
     folder = get_task(task)
     spec = folder.spec
     typer.echo(folder.instruction().rstrip())
+    typer.echo(f"\n## The template, {spec.contract.file}\n\n{folder.template().rstrip()}")
     typer.echo(f"\nSpecification: {folder.path}")
     for name, protocol in spec.protocols.items():
         mark = " (default)" if name == spec.default_protocol else ""
