@@ -226,7 +226,7 @@ def test_a_model_that_was_not_trained_is_not_the_attacks_fault(tmp_path: Path) -
     engine = Here()
     (stored,) = started.run([job], engine)
     assert stored.record.status == "infra_failed"
-    assert "the reference of seed 47 is no trained model, collapsed: collapsed: flat" in stored.record.reason
+    assert "the reference of seed 47 is no trained model, collapsed: flat" in stored.record.reason
     assert engine.ran == []
 
 
