@@ -265,9 +265,13 @@ def _models(
     entry = Entry(name=target.name, type="baseline", submission=target.submission.sha256)
     wanted = tuple(dict.fromkeys((*seeds, *chosen.references)))
     jobs = plan(target.task, target.submission, entry, chosen, machine, key, runs, benchmarks, wanted)
+
+    def folder(setting: Setting) -> Path:
+        return target_folder(runs, setting, entry, machine.threads, machine.deterministic)
+
     return {
         (job.setting.benchmark, job.setting.seed): job.model_copy(
-            update={"key": b"", "folder": target_folder(runs, job.setting, entry).absolute()}
+            update={"key": b"", "folder": folder(job.setting).absolute()}
         )
         for job in jobs
     }

@@ -20,7 +20,7 @@ from mlsbench.harness.launch import Launch, Options
 from mlsbench.harness.plan import Job
 from mlsbench.harness.split import membership, read_key, secret_order
 from mlsbench.scoring.record import Entry, Record, find_records, write_record
-from mlsbench.tasks import Submission, Task, baseline_path, get_task, read_submission
+from mlsbench.tasks import Submission, Task, TaskFolder, baseline_path, get_task, read_submission
 
 TASK = get_task("security-membership-inference-attack")
 SMALL = ("epochs=8", "members=300")
@@ -279,6 +279,20 @@ def test_nobody_can_ask_for_a_target_of_a_references_pair(tmp_path: Path, seed: 
         launch(tmp_path, seeds=(seed,)).plan([(Entry(name="mine", type="agent", submission="0" * 64), submission)])
 
 
+def models_with(runs: Path, threads: int, deterministic: bool) -> tuple[Job, ...]:
+    options = Options(
+        "smoke", (MLP,), (42,), "public", "inprocess", None, "cpu", deterministic, "local", 1, runs, SMALL, threads
+    )
+    (job,) = Launch(TASK, options).plan([(Entry(name="mine", type="agent", submission="0" * 64), baseline("gap"))])
+    return job.models
+
+
+def test_models_trained_with_other_threads_or_deterministically_lie_apart(tmp_path: Path) -> None:
+    ways = [(threads, deterministic) for threads in (1, 2) for deterministic in (False, True)]
+    trained = [model for way in ways for model in models_with(tmp_path, *way)]
+    assert len({model.folder for model in trained}) == len(trained) == 4 * 5
+
+
 def test_canaries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="canaries"):
         launch(tmp_path, overrides=("canaries=5",))
@@ -286,7 +300,6 @@ def test_canaries_are_refused(tmp_path: Path) -> None:
 
 def test_an_attacks_key_follows_from_how_its_targets_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlsbench.harness.plan import frozen_digest
-    from mlsbench.tasks import TaskFolder
 
     spec = TASK.spec
     digests = {frozen_digest(TASK)}
