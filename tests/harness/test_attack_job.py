@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ import pytest
 import torch
 
 from mlsbench import UserError
+from mlsbench.harness.claim import claimed
 from mlsbench.harness.data import load
-from mlsbench.harness.engine import Engine, Listener
+from mlsbench.harness.engine import CLAIM_SECONDS, Engine, Listener, StoppedError
 from mlsbench.harness.job import run
 from mlsbench.harness.launch import Launch, Options
 from mlsbench.harness.plan import Job
 from mlsbench.harness.split import membership, read_key, secret_order
-from mlsbench.scoring.record import Entry, Record, find_records, write_record
+from mlsbench.scoring.record import RECORD_FILE, Entry, Record, Stored, find_records, write_record
 from mlsbench.tasks import Submission, Task, TaskFolder, baseline_path, get_task, read_submission
 
 TASK = get_task("security-membership-inference-attack")
@@ -291,6 +293,37 @@ def test_models_trained_with_other_threads_or_deterministically_lie_apart(tmp_pa
     ways = [(threads, deterministic) for threads in (1, 2) for deterministic in (False, True)]
     trained = [model for way in ways for model in models_with(tmp_path, *way)]
     assert len({model.folder for model in trained}) == len(trained) == 4 * 5
+
+
+def waiting(model: Job, engine: Engine) -> Future[list[Stored]]:
+    """A run of `model`, which somebody has claimed, in a thread of its own."""
+    pool = ThreadPoolExecutor(1)
+    started = pool.submit(engine.run, [model], lambda event: None)
+    pool.shutdown(wait=False)
+    with pytest.raises(TimeoutError):
+        started.result(timeout=2 * CLAIM_SECONDS)
+    return started
+
+
+def test_a_model_that_another_command_trains_is_waited_for_and_taken(tmp_path: Path) -> None:
+    job, _ = by_heart(tmp_path, baseline("gap"))
+    record = job.models[0].folder / RECORD_FILE
+    text, engine = record.read_text(), Here()
+    record.unlink()
+    with claimed(job.models[0]):
+        started = waiting(job.models[0], engine)
+        record.write_text(text)
+    (stored,) = started.result(timeout=60)
+    assert (stored.path, stored.record.status, engine.ran) == (record, "scored", [])
+
+
+def test_who_waits_for_another_commands_model_can_be_stopped(tmp_path: Path) -> None:
+    model, engine = models_with(tmp_path, 1, False)[0], Here()
+    with claimed(model):
+        started = waiting(model, engine)
+        engine.stop()
+        with pytest.raises(StoppedError):
+            started.result(timeout=60)
 
 
 def test_canaries_are_refused(tmp_path: Path) -> None:
