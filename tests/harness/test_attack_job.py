@@ -22,7 +22,8 @@ from mlsbench.harness.launch import Launch, Options
 from mlsbench.harness.plan import Job
 from mlsbench.harness.split import membership, read_key, secret_order
 from mlsbench.scoring.record import RECORD_FILE, Entry, Record, Stored, find_records, write_record
-from mlsbench.tasks import Submission, Task, TaskFolder, baseline_path, get_task, read_submission
+from mlsbench.tasks import Submission, Task, TaskFolder, baseline_path, get_task, read_submission, target_of
+from mlsbench.tasks.spec import Target
 
 TASK = get_task("security-membership-inference-attack")
 SMALL = ("epochs=8", "members=300")
@@ -324,6 +325,19 @@ def test_who_waits_for_another_commands_model_can_be_stopped(tmp_path: Path) -> 
         engine.stop()
         with pytest.raises(StoppedError):
             started.result(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("other", "name", "said"),
+    [
+        ("security-membership-inference-set-defense", "none", "shows its loss non-members"),
+        ("security-poison-robust-learning", "cross_entropy", "poisons labels"),
+    ],
+)
+def test_models_that_an_attack_cannot_be_judged_on_are_no_targets(other: str, name: str, said: str) -> None:
+    spec = TASK.spec.model_copy(update={"target": Target(task=other, baseline=name)})
+    with pytest.raises(UserError, match=f"task.toml: target: {other} {said}"):
+        target_of(TaskFolder(TASK.path, spec))
 
 
 def test_canaries_are_refused(tmp_path: Path) -> None:
