@@ -20,6 +20,10 @@ HALF_WRITTEN = re.compile(
 )
 
 
+class ClaimedError(UserError):
+    """Another process is running this very job."""
+
+
 @contextmanager
 def claimed(job: Job) -> Iterator[Job]:
     """`job` with a folder that is this process's alone until the end; the kernel ends a claim with its process.
@@ -28,7 +32,7 @@ def claimed(job: Job) -> Iterator[Job]:
     may live for a moment longer than its claim.
 
     If another job (of another key, device or torch) is writing the folder, it is `<folder>-<first 8 of the job key>`.
-    Raises UserError if another process is running this very job.
+    Raises ClaimedError if another process is running this very job.
     """
     key = job.setting.job_key(job.entry.submission)
     for folder in (job.folder, job.folder.with_name(f"seed-{job.setting.seed}-{key[:8]}")):
@@ -55,7 +59,7 @@ def claimed(job: Job) -> Iterator[Job]:
             finally:
                 _remove_half_written(folder)
             return
-    raise UserError(f"another process is running {job.label} of this entry in {job.folder}; wait for it or end it")
+    raise ClaimedError(f"another process is running {job.label} of this entry in {job.folder}; wait for it or end it")
 
 
 def _open_lock(path: Path) -> IO[str]:

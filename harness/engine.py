@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import queue
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mlsbench.harness.claim import claimed
+from mlsbench.harness.claim import ClaimedError, claimed
 from mlsbench.harness.plan import Job
 from mlsbench.scoring.record import RECORD_FILE, Record, Stored, read_record, write_record
 
 ATTEMPTS = 3  # of which all but the first answer to failures of ours, with the same seed
+CLAIM_SECONDS = 0.5  # between two looks at a model that another process is training
 STOP_SECONDS = 20  # for jobs to end by themselves: containers take a second or two
 
 
@@ -93,10 +95,26 @@ class Engine(ABC):
         yield job
 
     def _claim_and_run(self, job: Job, listener: Listener) -> Stored:
-        with self._placed(job) as placed, claimed(placed) as mine:
+        with self._placed(job) as placed, self._claimed(placed) as mine:
             record = mine.finished() or self._run(mine, listener)
             listener(Event("end", mine, {}, record))
             return Stored(mine.folder / RECORD_FILE, record)
+
+    @contextmanager
+    def _claimed(self, job: Job) -> Iterator[Job]:
+        """As `claimed`, but a model for attacks is waited for while another command trains it for its own."""
+        with ExitStack() as claim:
+            while True:
+                try:
+                    mine = claim.enter_context(claimed(job))
+                    break
+                except ClaimedError:
+                    if not job.attacked:
+                        raise
+                if self._stopped:
+                    raise StoppedError
+                time.sleep(CLAIM_SECONDS)
+            yield mine
 
     def _run(self, job: Job, listener: Listener) -> Record:
         if missing := _untrained(job):

@@ -47,6 +47,7 @@ class Options:
     jobs: int
     runs: Path
     overrides: Sequence[str]
+    threads: int | None = None  # of each job; by default as many as `jobs` at once leave it
 
 
 class Launch:
@@ -76,7 +77,7 @@ class Launch:
             sandbox=sandbox.name,
             device_kind=kind,
             precision=("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision,
-            threads=self._packing.threads,
+            threads=options.threads or self._packing.threads,
             shares=self._packing.shares,
             deterministic=options.deterministic,
             torch=sandbox.torch,

@@ -17,7 +17,7 @@ from mlsbench import UserError
 from mlsbench.harness.data import BUILT_IN, data_folder, digest_of, identified
 from mlsbench.harness.split import SplitKey
 from mlsbench.scoring.layout import job_folder, target_folder
-from mlsbench.scoring.record import Entry, Record, Setting, read_record
+from mlsbench.scoring.record import TARGETS, Entry, Record, Setting, read_record
 from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training, target_of
 
 HERE = Path(__file__).parent
@@ -70,6 +70,11 @@ class Job(BaseModel):
     def label(self) -> str:
         """The job's name for people."""
         return f"{self.setting.benchmark} seed {self.setting.seed}"
+
+    @property
+    def attacked(self) -> bool:
+        """Whether it trains a model for attacks to be run on, of which several commands may have need at once."""
+        return TARGETS in self.folder.parts[-3:]
 
     @property
     def cpu_ms(self) -> float:
@@ -265,9 +270,13 @@ def _models(
     entry = Entry(name=target.name, type="baseline", submission=target.submission.sha256)
     wanted = tuple(dict.fromkeys((*seeds, *chosen.references)))
     jobs = plan(target.task, target.submission, entry, chosen, machine, key, runs, benchmarks, wanted)
+
+    def folder(setting: Setting) -> Path:
+        return target_folder(runs, setting, entry, machine.threads, machine.deterministic)
+
     return {
         (job.setting.benchmark, job.setting.seed): job.model_copy(
-            update={"key": b"", "folder": target_folder(runs, job.setting, entry).absolute()}
+            update={"key": b"", "folder": folder(job.setting).absolute()}
         )
         for job in jobs
     }

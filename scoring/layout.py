@@ -44,10 +44,15 @@ def job_folder(runs: Path, setting: Setting, entry: Entry) -> Path:
     return folder if same else folder.with_name(f"{folder.name}-{key[:8]}")
 
 
-def target_folder(runs: Path, setting: Setting, entry: Entry) -> Path:
-    """The folder of a model that attacks are run on: runs/<task>/<protocol>/targets/<benchmark>/seed-<n>-<job key>."""
+def target_folder(runs: Path, setting: Setting, entry: Entry, threads: int, deterministic: bool) -> Path:
+    """The folder of a model that attacks are run on: `…/targets/<benchmark>/seed-<n>-<job key>-threads-<n>`.
+
+    `-deterministic` follows if that was asked for. Another number of threads gives a model of other bits, and an attack
+    is repeatable only on its own.
+    """
     root = runs / _part(setting.task) / _part(setting.protocol) / TARGETS
-    return root / _part(setting.benchmark) / f"seed-{setting.seed}-{setting.job_key(entry.submission)[:8]}"
+    key, ending = setting.job_key(entry.submission)[:8], "-deterministic" if deterministic else ""
+    return root / _part(setting.benchmark) / f"seed-{setting.seed}-{key}-threads-{threads}{ending}"
 
 
 def _part(name: str) -> str:

@@ -108,6 +108,7 @@ def verify(recorded: Run, again: Run, measure: Measured) -> Verification:
         faults.insert(0, f"status: {recorded.record.status} in the record, {again.record.status} now")
     faults += _contradictions(recorded.record)
     faults += _own_faults(recorded, measure)
+    faults += _missing(recorded, again)
     faults += _other_members(recorded, again)
     if not unlike:
         faults += _different_bits(recorded, again)
@@ -182,12 +183,19 @@ def _own_faults(run: Run, measure: Measured) -> list[str]:
     try:
         metrics = measure(run.scores)
     except (KeyError, ValueError, TypeError, IndexError) as error:
-        return [] if None in run.record.metrics.values() else [f"{SCORES}: {error}"]
+        return [] if run.record.status == "collapsed" else [f"{SCORES}: {error}"]
     return [
         f"{name}: {_shown(stated)} in the record, {_shown(metrics[name])} by the logits in {SCORES}"
         for name, stated in run.record.metrics.items()
         if name in metrics and _far(Compared(name, stated, metrics[name]), ROUNDING)
     ]
+
+
+def _missing(recorded: Run, again: Run) -> list[str]:
+    """What the record's archive lacks of that which any run of the job keeps."""
+    if not isinstance(recorded.scores, Mapping) or not isinstance(again.scores, Mapping):
+        return []
+    return [f"{SCORES}: there is no {name} in it" for name in again.scores if name not in recorded.scores]
 
 
 def _other_members(recorded: Run, again: Run) -> list[str]:

@@ -27,8 +27,11 @@ def target_of(attack: TaskFolder) -> TargetTask | None:
     other, name = get_task(spec.target.task), spec.target.baseline
     if other.spec.procedure != "loss" or name not in other.spec.baselines:
         raise UserError(f"{attack.path / SPEC}: target: {other.spec.id} has no baseline {name} to train models with")
+    spoilt = "shows its loss non-members" if other.spec.parts == 3 else "poisons labels" if other.spec.poison else ""
+    if spoilt:  # an attack is judged by halves of the pool, trained with the labels that it is given
+        raise UserError(f"{attack.path / SPEC}: target: {other.spec.id} {spoilt}, and no attack is run on such models")
     protocols = {n: p.model_copy(update={"references": ()}) for n, p in spec.protocols.items()}
-    same = {"id": spec.id, "datasets": spec.datasets, "benchmarks": spec.benchmarks, "poison": {}}
+    same = {"id": spec.id, "datasets": spec.datasets, "benchmarks": spec.benchmarks}
     more = {"protocols": protocols, "default_protocol": spec.default_protocol}
     shared = other.spec.baselines[name].submission
     submission = read_submission(baseline_path(other.spec.id, shared or name), other)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlsbench.harness.launch import Launch
+from mlsbench.harness.plan import Job
 from mlsbench.tasks import baseline_path
 
 TASK = "security-membership-inference-attack"
@@ -31,6 +34,28 @@ def test_an_attack_is_verified_with_its_targets_to_the_last_bit(mlsbench_run: An
     done = mlsbench_run("verify", record, "--sandbox", "process", "--json")
     document = json.loads(done.stdout)
     assert (done.returncode, document["same"], document["expected"]) == (0, True, "bits"), done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_models_are_trained_again_with_the_records_threads(
+    call: Any, attacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = (attacked / "runs" / TASK).glob("*/lira-*/*/seed-42")
+    copied = shutil.copytree(folder, tmp_path / "copied")
+    document = json.loads((copied / "record.json").read_text())
+    document["environment"]["threads"] = 3
+    (copied / "record.json").write_text(json.dumps(document))
+    planned: list[Job] = []
+
+    def run(launch: Launch, jobs: list[Job]) -> None:
+        planned.extend(jobs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Launch, "run", run)
+    call("verify", copied, "--sandbox", "process")
+    (job,) = planned
+    assert {job.threads, *(model.threads for model in job.models)} == {3}
+    assert all(model.folder.name.endswith("-threads-3") for model in job.models)
 
 
 @pytest.mark.slow

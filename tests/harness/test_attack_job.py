@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ import pytest
 import torch
 
 from mlsbench import UserError
+from mlsbench.harness.claim import claimed
 from mlsbench.harness.data import load
-from mlsbench.harness.engine import Engine, Listener
+from mlsbench.harness.engine import CLAIM_SECONDS, Engine, Listener, StoppedError
 from mlsbench.harness.job import run
 from mlsbench.harness.launch import Launch, Options
 from mlsbench.harness.plan import Job
 from mlsbench.harness.split import membership, read_key, secret_order
-from mlsbench.scoring.record import Entry, Record, find_records, write_record
-from mlsbench.tasks import Submission, Task, baseline_path, get_task, read_submission
+from mlsbench.scoring.record import RECORD_FILE, Entry, Record, Stored, find_records, write_record
+from mlsbench.tasks import Submission, Task, TaskFolder, baseline_path, get_task, read_submission, target_of
+from mlsbench.tasks.spec import Target
 
 TASK = get_task("security-membership-inference-attack")
 SMALL = ("epochs=8", "members=300")
@@ -279,6 +282,64 @@ def test_nobody_can_ask_for_a_target_of_a_references_pair(tmp_path: Path, seed: 
         launch(tmp_path, seeds=(seed,)).plan([(Entry(name="mine", type="agent", submission="0" * 64), submission)])
 
 
+def models_with(runs: Path, threads: int, deterministic: bool) -> tuple[Job, ...]:
+    options = Options(
+        "smoke", (MLP,), (42,), "public", "inprocess", None, "cpu", deterministic, "local", 1, runs, SMALL, threads
+    )
+    (job,) = Launch(TASK, options).plan([(Entry(name="mine", type="agent", submission="0" * 64), baseline("gap"))])
+    return job.models
+
+
+def test_models_trained_with_other_threads_or_deterministically_lie_apart(tmp_path: Path) -> None:
+    ways = [(threads, deterministic) for threads in (1, 2) for deterministic in (False, True)]
+    trained = [model for way in ways for model in models_with(tmp_path, *way)]
+    assert len({model.folder for model in trained}) == len(trained) == 4 * 5
+
+
+def waiting(model: Job, engine: Engine) -> Future[list[Stored]]:
+    """A run of `model`, which somebody has claimed, in a thread of its own."""
+    pool = ThreadPoolExecutor(1)
+    started = pool.submit(engine.run, [model], lambda event: None)
+    pool.shutdown(wait=False)
+    with pytest.raises(TimeoutError):
+        started.result(timeout=2 * CLAIM_SECONDS)
+    return started
+
+
+def test_a_model_that_another_command_trains_is_waited_for_and_taken(tmp_path: Path) -> None:
+    job, _ = by_heart(tmp_path, baseline("gap"))
+    record = job.models[0].folder / RECORD_FILE
+    text, engine = record.read_text(), Here()
+    record.unlink()
+    with claimed(job.models[0]):
+        started = waiting(job.models[0], engine)
+        record.write_text(text)
+    (stored,) = started.result(timeout=60)
+    assert (stored.path, stored.record.status, engine.ran) == (record, "scored", [])
+
+
+def test_who_waits_for_another_commands_model_can_be_stopped(tmp_path: Path) -> None:
+    model, engine = models_with(tmp_path, 1, False)[0], Here()
+    with claimed(model):
+        started = waiting(model, engine)
+        engine.stop()
+        with pytest.raises(StoppedError):
+            started.result(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("other", "name", "said"),
+    [
+        ("security-membership-inference-set-defense", "none", "shows its loss non-members"),
+        ("security-poison-robust-learning", "cross_entropy", "poisons labels"),
+    ],
+)
+def test_models_that_an_attack_cannot_be_judged_on_are_no_targets(other: str, name: str, said: str) -> None:
+    spec = TASK.spec.model_copy(update={"target": Target(task=other, baseline=name)})
+    with pytest.raises(UserError, match=f"task.toml: target: {other} {said}"):
+        target_of(TaskFolder(TASK.path, spec))
+
+
 def test_canaries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="canaries"):
         launch(tmp_path, overrides=("canaries=5",))
@@ -286,7 +347,6 @@ def test_canaries_are_refused(tmp_path: Path) -> None:
 
 def test_an_attacks_key_follows_from_how_its_targets_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlsbench.harness.plan import frozen_digest
-    from mlsbench.tasks import TaskFolder
 
     spec = TASK.spec
     digests = {frozen_digest(TASK)}

@@ -92,6 +92,20 @@ def test_a_number_where_there_is_none_now_differs(run: Callable[..., Run]) -> No
     assert "no number now" in verify(run(), run(metrics=nothing, torch="9"), measure).faults[0]
 
 
+@pytest.mark.parametrize("status", ["scored", "collapsed"])
+def test_an_array_that_is_not_kept_is_a_fault_whatever_metric_has_no_number(
+    run: Callable[..., Run], status: str
+) -> None:
+    metrics = {**run().record.metrics, "privacy_score": None}
+    true = run(metrics=metrics, torch="9", status=status)
+    recorded = run(metrics=metrics, status=status)
+    assert isinstance(recorded.scores, Mapping)
+    less = {name: array for name, array in recorded.scores.items() if name != "test_logits"}
+    faults = verify(Run(recorded.record, less, recorded.weights), true, measure).faults
+    assert "scores.npz: there is no test_logits in it" in faults
+    assert ("scores.npz: 'test_logits'" in faults) == (status == "scored")
+
+
 def test_members_of_another_split_differ_everywhere(run: Callable[..., Run]) -> None:
     recorded, again = run(), run(torch="9")
     swapped = Run(again.record, {**(again.scores or {}), "member": ~MEMBER}, again.weights)  # type: ignore[dict-item]

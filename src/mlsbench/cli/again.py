@@ -37,7 +37,7 @@ def record_key(record: Record, key: str) -> str:
 
 def launch_again(
     task: TaskFolder, record: Record, seeds: Sequence[int], key: str, sandbox: str, runtime: str | None, device: str,
-    jobs: int, runs: Path,
+    jobs: int, runs: Path, threads: int | None = None,
 ) -> Launch:  # fmt: skip
     """A launch of the record's benchmark in its setting. Raises UserError if the installed task has none such."""
     setting = record.setting
@@ -49,6 +49,6 @@ def launch_again(
     chosen = Options(
         protocol=setting.protocol, benchmarks=[setting.benchmark], seeds=seeds, key=key, sandbox=sandbox,
         runtime=runtime, device=device, deterministic=deterministic, engine="local", jobs=jobs, runs=runs,
-        overrides=[],
+        overrides=[], threads=threads,
     )  # fmt: skip
     return Launch(task, chosen)

@@ -75,8 +75,9 @@ def verify(
         _finish(record, stated, None, [fault], json_)
     with tempfile.TemporaryDirectory(prefix="mlsbench-verify-") as temporary:
         launch = launch_again(
-            task, stated, [stated.setting.seed], record_key(stated, key), sandbox, runtime, device, 1, Path(temporary)
-        )
+            task, stated, [stated.setting.seed], record_key(stated, key), sandbox, runtime, device, 1, Path(temporary),
+            recorded_threads(stated),
+        )  # fmt: skip
         job = _job(launch, stated, submission)
         for line in unlike_settings(stated.setting, job.setting):
             typer.echo(f"note: {line}; bits cannot be expected to agree", err=True)
@@ -101,16 +102,17 @@ def verify(
 
 
 def _job(launch: Launch, record: Record, submission: Submission) -> Job:
-    """The record's job, with as many threads: another number of them gives other bits."""
+    """The record's job. UserError if the installed task's data are others."""
     (job,) = launch.plan([(record.entry, submission)])
     if job.setting.data != record.setting.data:
         raise UserError(f"the record's data are not those of the installed task: {record.setting.data[:12]}…")
+    return job
+
+
+def recorded_threads(record: Record) -> int | None:
+    """How many threads the record's job had, None if it does not say: another number of them gives other bits."""
     threads = record.environment.get("threads")
-    meant = isinstance(threads, int) and 0 < threads <= MOST_THREADS
-    if not meant:
-        return job
-    models = tuple(model.model_copy(update={"threads": threads}) for model in job.models)
-    return job.model_copy(update={"threads": threads, "models": models})
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
 
 
 def _finish(record: Path, stated: Record, found: Verification | None, faults: Sequence[str], as_json: bool) -> None:
