@@ -11,6 +11,8 @@ import pytest
 
 from mlsbench.tasks import get_task
 
+pytestmark = pytest.mark.slow
+
 TASK = get_task("security-membership-inference-set-defense").spec
 SMALL = ("--benchmark", "resnet20-digits", "--override", "epochs=1", "--override", "members=64", "--device", "cpu")
 

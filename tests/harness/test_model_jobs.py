@@ -23,6 +23,8 @@ from mlsbench.harness.standin import purchase_standin
 from mlsbench.scoring.record import Entry, Record, read_record
 from mlsbench.tasks import TaskFolder, baseline_path, get_task, open_task, read_submission
 
+pytestmark = pytest.mark.slow
+
 TASK = get_task("security-membership-inference-defense")
 MODELS = {  # and the height of the images that are enough for them
     "alexnet": 32, "densenet_bc_100_12": 8, "mlp": 8, "mlp_dropout": 8, "resnet110": 8, "resnet20_dropout": 8,
