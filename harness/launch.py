@@ -10,6 +10,7 @@ from pathlib import Path
 from mlsbench import UserError
 from mlsbench.harness.device import named, room
 from mlsbench.harness.engine import Engine, Event, Listener
+from mlsbench.harness.frozen import frozen_digest
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.packing import Room, pack
 from mlsbench.harness.plan import (
@@ -19,7 +20,6 @@ from mlsbench.harness.plan import (
     Variant,
     cpu_seconds,
     duration,
-    frozen_digest,
     plan,
     require_data,
     variant,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,20 +14,12 @@ from pydantic import BaseModel, ConfigDict
 
 from mlsbench import UserError
 from mlsbench.harness.data import BUILT_IN, data_folder, digest_of, identified
+from mlsbench.harness.frozen import frozen_digest
 from mlsbench.harness.split import SplitKey
 from mlsbench.scoring.layout import job_folder, target_folder
 from mlsbench.scoring.record import TARGETS, Entry, Record, Setting, read_record
 from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training, target_of
 
-HERE = Path(__file__).parent
-# The code that decides numbers; a record holds its digest, and another digest is another number.
-FROZEN = (
-    "split.py", "canaries.py", "data.py", "digits.py", "prototypes.py", "standin.py", "images.py", "trainer.py",
-    "step.py", "graphs.py", "caller.py", "oracle.py", "exchange.py", "mixing.py", "references.py", "set_exchange.py",
-    "subject.py", "probe.py", "execute.py", "attacker.py", "attack.py", "models/*.py", "../sandbox/candidate.py",
-    "../sandbox/worker.py", "../scoring/membership.py", "../scoring/poison.py", "../scoring/trained.py",
-    "../scoring/validation.py", "../scoring/roc.py", "../scoring/attacked.py", "../scoring/verdict.py",
-)  # fmt: skip
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 PRECISIONS: dict[str, Literal["fp32", "bf16"]] = {"fp32": "fp32", "bf16": "bf16"}
 ATTACK_MS = 5000  # of an attack, roughly: most of it is the start of processes
@@ -282,27 +273,11 @@ def _models(
     }
 
 
-def frozen_digest(task: TaskFolder) -> str:
-    """SHA-256 over the task, that is its specification, template and measure, and the code that decides numbers.
-
-    Of an attack, the training of its targets is a part, too.
-    """
-    target = target_of(task)
-    trained = target.task.digest() + target.submission.sha256 if target else ""
-    return _digest(task.digest() + code_digest() + trained)
-
-
 def data_digest(dataset: Dataset) -> str:
     """What records call `data`: SHA-256 over the fingerprints of the whole dataset's splits."""
     if dataset.train_fingerprint is None or dataset.test_fingerprint is None:
         raise ValueError("of data without fingerprints it is not known beforehand which they are")
     return digest_of(dataset.train_fingerprint, dataset.test_fingerprint)
-
-
-def code_digest() -> str:
-    """The SHA-256 of each file of code that decides numbers, one after the other."""
-    files = [f for pattern in FROZEN for f in sorted(HERE.glob(pattern) if "*" in pattern else [HERE / pattern])]
-    return "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in files)
 
 
 def require_data(jobs: Iterable[Job]) -> None:
@@ -343,7 +318,3 @@ def _check_pool(spec: Task, benchmark: str, training: Training, chosen: Variant)
             raise UserError(
                 f"{benchmark}: of {size} members {round(poison * size)} would be poisoned; take more members"
             )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

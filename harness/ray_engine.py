@@ -21,8 +21,9 @@ from mlsbench.harness.attempt import Attempt
 from mlsbench.harness.cluster import close, connect, nodes
 from mlsbench.harness.data import data_folder
 from mlsbench.harness.engine import STOP_SECONDS, Engine, Event, Listener, StoppedError
+from mlsbench.harness.frozen import code_digest
 from mlsbench.harness.job import free_name
-from mlsbench.harness.plan import Job, code_digest, require_data
+from mlsbench.harness.plan import Job, require_data
 from mlsbench.sandbox.backend import installed_torch
 from mlsbench.sandbox.choose import backend
 from mlsbench.sandbox.container import make_folder, sweep_folders

@@ -346,7 +346,7 @@ def test_canaries_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_attacks_key_follows_from_how_its_targets_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlsbench.harness.plan import frozen_digest
+    from mlsbench.harness.frozen import frozen_digest
 
     spec = TASK.spec
     digests = {frozen_digest(TASK)}

@@ -16,13 +16,12 @@ import mlsbench.harness
 from mlsbench import UserError
 from mlsbench.harness.data import data_keys
 from mlsbench.harness.digits import digits
+from mlsbench.harness.frozen import FROZEN, frozen_digest
 from mlsbench.harness.plan import (
-    FROZEN,
     Job,
     Machine,
     Variant,
     cpu_seconds,
-    frozen_digest,
     plan,
     require_data,
     variant,
@@ -204,7 +203,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _digest_of(copied: Path) -> str:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from mlsbench.harness.plan import frozen_digest\n"
+        "from mlsbench.harness.frozen import frozen_digest\n"
         "from mlsbench.tasks import get_task\n"
         "print(frozen_digest(get_task('security-membership-inference-defense')))"
     )
