@@ -96,7 +96,7 @@ def prepare(job: Job) -> Subject:
         return Images(torch.from_numpy(enlarge(pixels, benchmark.size)), dataset.mean, dataset.std, device)
 
     seeds = run_seeds(key, seed)
-    model = build(job.setting.model, dataset.classes, job.spec.image_shape(job.setting.benchmark))
+    model = build(job.setting.model or benchmark.model, dataset.classes, job.spec.image_shape(job.setting.benchmark))
     initialize(model, seeds.init)
     torch.manual_seed(seeds.model)
     apart = validation(key, data.train_keys) if job.spec.parts == 3 else np.zeros(len(data.train_keys), np.bool_)

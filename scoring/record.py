@@ -78,7 +78,7 @@ class Setting(Model):
     task_version: Annotated[int, Field(gt=0)]
     frozen: Digest = Field(description="digest of the code that decides numbers")
     benchmark: Name
-    model: Name = Field(description="architecture, which a baseline may have a variant of")
+    model: Name | None = Field(None, description="architecture as trained; null in records older than this field")
     protocol: ProtocolName = Field(description="a protocol of the task; overrides follow it as +key=value")
     seed: Seed
     split_key: Digest = Field(description="SHA-256 of the split key")
@@ -90,7 +90,8 @@ class Setting(Model):
 
     def job_key(self, submission: str) -> str:
         """SHA-256, in hex, of the canonical JSON of this setting and the `submission` digest."""
-        identity = {**self.model_dump(mode="json"), "submission": submission}
+        # Without nulls, so that the keys of older records stay what they are.
+        identity = {**self.model_dump(mode="json", exclude_none=True), "submission": submission}
         return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def group(self) -> Group:

@@ -12,6 +12,8 @@ from mlsbench.harness.split import read_key
 from mlsbench.scoring.record import Entry, read_record
 from mlsbench.tasks import baseline_path, get_task, list_tasks, read_submission
 
+pytestmark = pytest.mark.slow
+
 TASKS = [task for task in map(get_task, list_tasks()) if task.spec.procedure == "loss"]
 BASELINES = [(task.spec.id, name) for task in TASKS for name in task.spec.baselines]
 

@@ -56,7 +56,7 @@ WRONG_WEIGHTS = "mix returned weights that are not all from 0 to 1"
         ("torch.arange(n), [1.0] * n", "mix must return .* not a value of type list"),
         ("torch.arange(n),", "mix returned 1 values instead of 2"),
         ("torch.arange(n), torch.ones(n), 0", "mix returned 3 values instead of 2"),
-        ("None", "TypeError"),
+        ("None", r"mix must return a tuple \(partners, weights\), not one NoneType"),
     ],
 )
 def test_a_mixture_that_is_none_is_refused_by_its_name(returned: str, reason: str, tmp_path: Path) -> None:

@@ -94,8 +94,9 @@ class Auditor:
 
         setting, weights = job.record.setting, job.path.with_name(WEIGHTS)
         typer.echo(f"gradients of {setting.benchmark}, seed {setting.seed}", err=True)
+        architecture = setting.model or self._spec.model(setting.benchmark)
         try:
-            return gradient_attacks(weights, self._spec, setting.benchmark, setting.model, data, model, self._gradients)
+            return gradient_attacks(weights, self._spec, setting.benchmark, architecture, data, model, self._gradients)
         except UserError as error:
             return dict.fromkeys(ATTACKS, str(error))
 
