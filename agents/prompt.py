@@ -10,7 +10,7 @@ from string import Template
 from mlsbench import UserError
 from mlsbench.agents.workbench import Budget, Workbench
 from mlsbench.harness.launch import columns
-from mlsbench.harness.plan import Variant
+from mlsbench.harness.variant import Variant
 from mlsbench.scoring import Plan, aggregate, find_records, select
 from mlsbench.tasks import TaskFolder, baseline_path
 

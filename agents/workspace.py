@@ -8,7 +8,7 @@ from pathlib import Path
 from mlsbench import UserError
 from mlsbench.agents.prompt import conditions, results, shown_variant
 from mlsbench.harness.launch import chosen_of
-from mlsbench.harness.plan import Variant
+from mlsbench.harness.variant import Variant
 from mlsbench.tasks import TaskFolder, baseline_path
 
 

@@ -25,12 +25,13 @@ from mlsbench.harness.device import devices
 from mlsbench.harness.exchange import LossExchange
 from mlsbench.harness.graphs import GraphedStep
 from mlsbench.harness.oracle import METHOD, Oracle
-from mlsbench.harness.plan import Machine, plan, variant
+from mlsbench.harness.plan import Machine, plan
 from mlsbench.harness.session import wire_contract, wire_method
 from mlsbench.harness.split import read_key, run_seeds
 from mlsbench.harness.step import EagerStep
 from mlsbench.harness.subject import prepare
 from mlsbench.harness.trainer import train
+from mlsbench.harness.variant import variant
 from mlsbench.sandbox.inprocess import InProcessSession
 from mlsbench.scoring.membership import membership_metrics
 from mlsbench.scoring.record import Entry

@@ -23,8 +23,9 @@ from pathlib import Path
 
 from mlsbench.harness.engine import Engine, Event
 from mlsbench.harness.local import LocalEngine
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.record import RECORD_FILE, Entry, Record, Stored
 from mlsbench.tasks import get_task, read_submission
 

@@ -22,9 +22,10 @@ import torch
 
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.oracle import METHOD, Oracle
-from mlsbench.harness.plan import Machine, plan, variant
+from mlsbench.harness.plan import Machine, plan
 from mlsbench.harness.session import open_session, wire_method
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.sandbox.choose import BACKENDS
 from mlsbench.scoring.record import Entry
 from mlsbench.tasks import TaskFolder, baseline_path, get_task, read_submission

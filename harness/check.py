@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from mlsbench import MachineError
-from mlsbench.harness.plan import Variant
 from mlsbench.harness.probe import probe
 from mlsbench.harness.session import Sandbox, choose_sandbox, open_session
+from mlsbench.harness.variant import Variant
 from mlsbench.sandbox.channel import CandidateError, SandboxError
 from mlsbench.sandbox.choose import backend
 from mlsbench.scoring.text import clean

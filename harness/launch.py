@@ -13,19 +13,10 @@ from mlsbench.harness.engine import Engine, Event, Listener
 from mlsbench.harness.frozen import frozen_digest
 from mlsbench.harness.local import LocalEngine
 from mlsbench.harness.packing import Room, pack
-from mlsbench.harness.plan import (
-    LONG_SECONDS,
-    Job,
-    Machine,
-    Variant,
-    cpu_seconds,
-    duration,
-    plan,
-    require_data,
-    variant,
-)
+from mlsbench.harness.plan import LONG_SECONDS, Job, Machine, cpu_seconds, duration, plan, require_data
 from mlsbench.harness.session import choose_sandbox
 from mlsbench.harness.split import SplitKey, read_key
+from mlsbench.harness.variant import Variant, variant
 from mlsbench.scoring import Column, Entry, Plan, Stored
 from mlsbench.scoring.record import RECORD_FILE, Group
 from mlsbench.tasks import Submission, SubmissionRejected, Task, TaskFolder

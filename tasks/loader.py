@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
 import json
 import re
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +25,7 @@ INSTRUCTION = "instruction.md"
 MEASURE = "measure.py"
 PUBLISHED = "published.csv"
 CATALOGUE = Path(__file__).parent / "catalogue.toml"
+MEASURE_MAY_IMPORT = ("mlsbench", "numpy", "scipy", "sklearn")  # beside the standard library
 
 
 class PublishedRow(Model):
@@ -62,8 +65,23 @@ class TaskFolder:
         return _read_text(self.path / INSTRUCTION)
 
     def measure(self) -> str:
-        """The text of the code that makes metrics of a result: it defines `measure`."""
-        return _read_text(self.path / MEASURE)
+        """The text of the code that makes metrics of a result: it defines `measure`.
+
+        Raises UserError for a mistake in its syntax and for an import of what is not there wherever a job may run.
+        """
+        file = self.path / MEASURE
+        text = _read_text(file)
+        try:
+            imports = list(_imports(text))
+        except (SyntaxError, ValueError) as error:  # the latter for NUL bytes in older Pythons
+            raise UserError(f"{file}, line {getattr(error, 'lineno', 1)}: {getattr(error, 'msg', error)}") from None
+        for line, name in imports:
+            if name not in MEASURE_MAY_IMPORT and name not in sys.stdlib_module_names:
+                raise UserError(
+                    f"{file}, line {line}: imports {name or 'from its own package'}, and a job may run where that is "
+                    f"not installed; beside the standard library it may import {', '.join(MEASURE_MAY_IMPORT)}"
+                )
+        return text
 
     def published(self) -> list[PublishedRow]:
         """The published results in file order, no rows if the task has none; an empty cell is a metric of None."""
@@ -158,6 +176,15 @@ def _read_text(file: Path) -> str:
         return _read(file).decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: not UTF-8 at byte {error.start}") from None
+
+
+def _imports(text: str) -> Iterator[tuple[int, str]]:
+    """The line and the outermost package of each import in a Python `text`; the package is "" of a relative one."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "" if node.level else str(node.module).partition(".")[0]
 
 
 def _explain(where: str, error: ValidationError) -> str:

@@ -18,8 +18,9 @@ from docker import DockerClient
 from docker.errors import NotFound
 
 from mlsbench.harness.engine import Event
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.sandbox.choose import backend
 from mlsbench.sandbox.container import FOLDER_PREFIX, OWNER, ROLE
 from mlsbench.sandbox.owner import identity

@@ -12,7 +12,7 @@ from mlsbench import UserError
 from mlsbench.agents.prompt import prompt, shown_variant, visible
 from mlsbench.agents.workbench import Budget, Workbench
 from mlsbench.agents.workspace import lay_out
-from mlsbench.harness.plan import variant
+from mlsbench.harness.variant import variant
 from mlsbench.scoring import Entry, Record, Setting, job_folder, write_record
 from mlsbench.scoring.record import Status
 from mlsbench.tasks import TaskFolder, baseline_path, get_task

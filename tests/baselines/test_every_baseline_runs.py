@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mlsbench.harness.job import run
-from mlsbench.harness.plan import Machine, plan, variant
+from mlsbench.harness.plan import Machine, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.record import Entry, read_record
 from mlsbench.tasks import baseline_path, get_task, list_tasks, read_submission
 

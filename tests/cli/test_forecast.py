@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mlsbench.cli.forecast import Forecast
-from mlsbench.harness.plan import Job, Machine, duration, plan, variant
+from mlsbench.harness.plan import Job, Machine, duration, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring import Entry
 from mlsbench.tasks import get_task, read_submission
 

@@ -9,8 +9,9 @@ import pytest
 
 from mlsbench.cli.progress import JobProgress
 from mlsbench.harness.engine import Event
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring import Entry, Record, Status
 from mlsbench.tasks import get_task, read_submission
 

@@ -12,8 +12,9 @@ from container_jobs import TASK, Heard, files_of, submission
 from docker import DockerClient
 
 from mlsbench.harness.local import LocalEngine
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.sandbox.choose import backend
 from mlsbench.scoring.record import Entry, Stored
 from mlsbench.tasks import read_submission

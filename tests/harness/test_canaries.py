@@ -16,8 +16,9 @@ from mlsbench import UserError
 from mlsbench.harness.canaries import mislabel
 from mlsbench.harness.data import load
 from mlsbench.harness.job import run
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import membership, read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.kept import read_scores
 from mlsbench.scoring.membership import confidence_order, membership_auc
 from mlsbench.scoring.record import Entry, Record, read_record

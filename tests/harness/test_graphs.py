@@ -23,10 +23,11 @@ from mlsbench.harness.images import Draw, Images
 from mlsbench.harness.job import run
 from mlsbench.harness.models import build, initialize
 from mlsbench.harness.oracle import Answer
-from mlsbench.harness.plan import Machine, plan, variant
+from mlsbench.harness.plan import Machine, plan
 from mlsbench.harness.split import RunSeeds, read_key
 from mlsbench.harness.step import EagerStep, Step
 from mlsbench.harness.trainer import train
+from mlsbench.harness.variant import variant
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.scoring.record import Entry, Record, read_record
 from mlsbench.tasks import get_task, read_submission

@@ -18,8 +18,9 @@ from mlsbench.harness.claim import claimed
 from mlsbench.harness.engine import ATTEMPTS, Event
 from mlsbench.harness.job import free_name
 from mlsbench.harness.local import LocalEngine
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.record import Entry, Stored, write_record
 from mlsbench.tasks import get_task, read_submission
 

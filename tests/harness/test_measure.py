@@ -9,8 +9,9 @@ import pytest
 
 from mlsbench.harness.attempt import Attempt
 from mlsbench.harness.measure import Measure, MeasureError
-from mlsbench.harness.plan import Machine, plan, variant
+from mlsbench.harness.plan import Machine, plan
 from mlsbench.harness.split import read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.record import Entry
 from mlsbench.tasks import baseline_path, get_task, read_submission
 

@@ -16,10 +16,11 @@ from mlsbench import UserError
 from mlsbench.harness import subject
 from mlsbench.harness.data import DamagedData, load
 from mlsbench.harness.job import run
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.prepare import prepare
 from mlsbench.harness.split import read_key
 from mlsbench.harness.standin import purchase_standin
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.record import Entry, Record, read_record
 from mlsbench.tasks import TaskFolder, baseline_path, get_task, open_task, read_submission
 

@@ -13,9 +13,10 @@ import pytest
 from mlsbench import UserError
 from mlsbench.harness.canaries import mislabel
 from mlsbench.harness.job import run
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import membership, read_key
 from mlsbench.harness.subject import Subject, prepare
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.record import Entry, read_record
 from mlsbench.tasks import Task, TaskFolder, baseline_path, get_task, read_submission
 

@@ -19,8 +19,9 @@ import pytest
 from mlsbench import MachineError, UserError
 from mlsbench.harness.engine import Event
 from mlsbench.harness.local import LocalEngine
-from mlsbench.harness.plan import Job, Machine, plan, variant
+from mlsbench.harness.plan import Job, Machine, plan
 from mlsbench.harness.split import SplitKey, read_key
+from mlsbench.harness.variant import variant
 from mlsbench.sandbox.owner import identity
 from mlsbench.scoring import Column, Plan, aggregate, find_records, render
 from mlsbench.scoring.record import Entry, Stored

@@ -175,6 +175,23 @@ def test_a_change_of_a_value_changes_the_digest_and_one_of_a_comment_does_not(br
     assert open_task(broken).digest() != before
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("import calibration.bins", "line 2: imports calibration, and a job may run where that is not installed"),
+        ("import math, numpy.linalg, pandas", "line 2: imports pandas, "),
+        ("from .bins import BINS", "line 2: imports from its own package, "),
+        ("def measure(model):\n    from bins import BINS", "line 3: imports bins, "),
+        ("def measure(", "line 2: '(' was never closed"),
+    ],
+)
+def test_a_measure_that_no_other_machine_can_run_is_reported(broken: Path, line: str, told: str) -> None:
+    (broken / "measure.py").write_text(f"import json, scipy.stats, sklearn, mlsbench.scoring\n{line}\n")
+    with pytest.raises(UserError) as caught:
+        open_task(broken).measure()
+    assert str(caught.value).startswith(f"{broken / 'measure.py'}, {told}")
+
+
 def test_what_the_catalogue_says_is_the_same_as_what_the_task_says_itself(task: TaskFolder, broken: Path) -> None:
     assert open_task(broken).digest() == task.digest()  # whose own text, unlike the broken one's, has no dataset
 

@@ -9,8 +9,8 @@ from mlsbench import UserError
 from mlsbench.cli.launch import Launch
 from mlsbench.harness.device import devices
 from mlsbench.harness.launch import Options
-from mlsbench.harness.plan import variant
 from mlsbench.harness.split import PUBLIC, read_key
+from mlsbench.harness.variant import variant
 from mlsbench.scoring import Record
 from mlsbench.tasks import Submission, SubmissionRejected, TaskFolder, read_submission
 

@@ -92,7 +92,7 @@ def workspace(
     Example: mlsbench workspace security-membership-inference-defense work --protocol smoke
     """
     from mlsbench.agents.workspace import lay_out
-    from mlsbench.harness.plan import variant
+    from mlsbench.harness.variant import variant
     from mlsbench.tasks import get_task
 
     found = get_task(task)

@@ -66,8 +66,8 @@ def audit(
     from mlsbench.cli.auditing import Auditor, NothingToAuditError, require_audited
     from mlsbench.harness.device import devices
     from mlsbench.harness.launch import chosen_of
-    from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
+    from mlsbench.harness.variant import variant
     from mlsbench.scoring import clean
     from mlsbench.scoring.audit_rich import rich_audit
     from mlsbench.tasks import get_task

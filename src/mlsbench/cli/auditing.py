@@ -12,7 +12,7 @@ import typer
 
 from mlsbench import UserError
 from mlsbench.harness.data import Prepared, load
-from mlsbench.harness.plan import Variant
+from mlsbench.harness.variant import Variant
 from mlsbench.scoring import Stored, clean, write_whole
 from mlsbench.scoring.attacks import Outputs, Scores
 from mlsbench.scoring.audit import Kept, audit_entry

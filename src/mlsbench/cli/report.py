@@ -49,8 +49,8 @@ def report(
     from mlsbench.cli.launch import table_caption
     from mlsbench.cli.reproduction import comparable
     from mlsbench.harness.launch import chosen_of, columns
-    from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
+    from mlsbench.harness.variant import variant
     from mlsbench.scoring import Plan, aggregate, find_records, select, write_whole
     from mlsbench.scoring.report.contents import Contents
     from mlsbench.scoring.report.page import plotting_library, report_page

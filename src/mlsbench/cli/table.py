@@ -50,8 +50,8 @@ def table(
 
     from mlsbench.cli.launch import table_caption
     from mlsbench.harness.launch import chosen_of, columns
-    from mlsbench.harness.plan import variant
     from mlsbench.harness.split import read_key
+    from mlsbench.harness.variant import variant
     from mlsbench.scoring import Plan, aggregate, comparison_lines, find_records, render, select
     from mlsbench.scoring import compare as compare_entries
     from mlsbench.scoring.rollouts import find_rollouts, in_table, rollout_lines, with_rollouts

@@ -90,7 +90,7 @@ def validate(
 
     Example: mlsbench validate security-membership-inference-defense --submission my_loss.py
     """
-    from mlsbench.harness.plan import variant
+    from mlsbench.harness.variant import variant
     from mlsbench.scoring.text import clean
     from mlsbench.tasks import get_task, read_submission
 

@@ -6,7 +6,7 @@ from example_task import FOLDER
 
 from mlsbench.harness.check import check
 from mlsbench.harness.measure import Measure
-from mlsbench.harness.plan import variant
+from mlsbench.harness.variant import variant
 from mlsbench.scoring.trained import Trained
 from mlsbench.tasks import open_task, read_submission
 
