@@ -19,6 +19,7 @@ from mlsbench.harness.variant import Variant
 from mlsbench.scoring.layout import job_folder, target_folder
 from mlsbench.scoring.record import TARGETS, Entry, Record, Setting, read_record
 from mlsbench.tasks import Dataset, Submission, Task, TaskFolder, Training, target_of
+from mlsbench.tasks.spec import half_of_a_pair
 
 FINISHED = ("scored", "collapsed", "failed", "rejected")
 ATTACK_MS = 5000  # of an attack, roughly: most of it is the start of processes
@@ -182,6 +183,11 @@ def _models(
     target = target_of(task)
     if target is None:
         return {}
+    if (half := half_of_a_pair(seeds)) is not None:
+        raise UserError(
+            f"--seed {half} and --seed {half ^ 1}: are one pair, members under one are not under the other; "
+            f"give them to a command each"
+        )
     if shared := [seed for seed in seeds if {seed, seed ^ 1} & set(chosen.references)]:
         names = ", ".join(map(str, chosen.references))
         raise UserError(f"--seed {shared[0]}: is of the pair of a reference, which would tell its members: {names}")

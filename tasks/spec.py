@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -170,6 +171,15 @@ class Target(Model):
     baseline: Name
 
 
+def half_of_a_pair(seeds: Sequence[int]) -> int | None:
+    """The first of `seeds` whose other half, with the opposite members, is among them, too; None if there is none.
+
+    Such targets of an attack would be attacked side by side, by workers that may notice each other's load: by that they
+    could agree on who is a member of one of them.
+    """
+    return next((seed for seed in seeds if seed ^ 1 in seeds), None)
+
+
 class Task(Model):
     """A whole task.toml."""
 
@@ -219,6 +229,8 @@ class Task(Model):
                     raise ValueError(f"protocols.{name}.benchmarks: there is no benchmark {used!r}")
                 if self.training(name, used).augment and self.datasets[self.benchmarks[used].dataset].table:
                     raise ValueError(f"protocols.{name}: {used} is about a table, whose rows cannot be augmented")
+            if self.procedure == "attack" and (seed := half_of_a_pair(protocol.seeds)) is not None:
+                raise ValueError(f"protocols.{name}.seeds: {seed} and {seed ^ 1} are one pair: take other targets")
             if fault := self._fault_of_references(protocol):
                 raise ValueError(f"protocols.{name}.references: {fault}")
         if (self.target is not None) != (self.procedure == "attack"):

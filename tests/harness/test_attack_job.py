@@ -148,7 +148,7 @@ def test_the_record_names_what_was_attacked(runs: Path) -> None:
     (job,) = started.plan([(Entry(name="named", type="agent", submission=submission.sha256), submission)])
     (stored,) = started.run([job], Here())
     digests = [hashlib.sha256((m.folder / "scores.npz").read_bytes()).hexdigest() for m in job.models]
-    names = ["target-42", "reference-46", "reference-47", "reference-48", "reference-49"]
+    names = ["target-42", "reference-50", "reference-51", "reference-52", "reference-53"]
     assert stored.record.training == dict(zip(names, digests, strict=True))
 
 
@@ -186,7 +186,7 @@ def test_under_another_key_members_and_order_are_others() -> None:
 def test_references_labels_and_target_are_in_one_order(tmp_path: Path, written: Write) -> None:
     code = "self.known = sum(2**i * m for i, m in enumerate(member)), labels"
     job, _ = by_heart(tmp_path, written("(self.known[0] + 16 * labels * (self.known[1] == labels)).float()", code))
-    members = [membership(KEY, seed, DATA.train_keys) for seed in (46, 47, 48, 49)]
+    members = [membership(KEY, seed, DATA.train_keys) for seed in (50, 51, 52, 53)]
     expected = sum(2**i * m for i, m in enumerate(members)) + 16 * DATA.train_labels
     assert (kept(job) == expected).all()
 
@@ -229,7 +229,7 @@ def test_a_model_that_was_not_trained_is_not_the_attacks_fault(tmp_path: Path) -
     engine = Here()
     (stored,) = started.run([job], engine)
     assert stored.record.status == "infra_failed"
-    assert "the reference of seed 47 is no trained model, collapsed: flat" in stored.record.reason
+    assert "the reference of seed 51 is no trained model, collapsed: flat" in stored.record.reason
     assert engine.ran == []
 
 
@@ -275,7 +275,15 @@ def test_the_other_half_of_a_targets_pair_is_no_reference() -> None:
         changed(seeds=[43], references=[42, 43])
 
 
-@pytest.mark.parametrize("seed", [46, 49])
+def test_targets_attacked_side_by_side_are_never_complements(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="42 and 43 are one pair"):
+        changed(seeds=[42, 44, 43])
+    submission = baseline("gap")
+    with pytest.raises(UserError, match="--seed 45 and --seed 44: are one pair"):
+        launch(tmp_path, seeds=(42, 45, 44)).plan([(Entry(name="mine", type="agent", submission="0" * 64), submission)])
+
+
+@pytest.mark.parametrize("seed", [50, 53])
 def test_nobody_can_ask_for_a_target_of_a_references_pair(tmp_path: Path, seed: int) -> None:
     submission = baseline("gap")
     with pytest.raises(UserError, match=f"--seed {seed}"):
