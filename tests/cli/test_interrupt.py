@@ -92,7 +92,12 @@ def test_a_job_in_a_long_call_ends_with_its_driver(command: str, candidate: Any,
 
 
 @pytest.fixture(
-    scope="module", params=[signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "term", "kill-9"]
+    scope="module",
+    params=[
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, id="term", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, id="kill-9", marks=pytest.mark.slow),
+    ],
 )
 def ended(request: Any, command: str, candidate: Any, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     submission = candidate("return F.cross_entropy(logits, labels)")

@@ -94,6 +94,7 @@ def test_the_record_names_the_key_by_its_digest(named: dict[str, Named]) -> None
     assert named["path"].record["setting"]["split_key"] == hashlib.sha256(named["path"].secret).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_job_whose_record_is_damaged_is_run_beside_it(mlsbench_run: Any, candidate: Any, tmp_path: Path) -> None:
     arguments = ("run", TASK, "--submission", candidate("return torch.zeros(())"), "--runs", tmp_path, *OPTIONS)
     first = mlsbench_run(*arguments)

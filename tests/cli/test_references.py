@@ -102,6 +102,7 @@ def test_references_are_trained_in_the_records_setting_once_and_no_table_counts_
     assert after["left_out"] == ["2 records left out: of a benchmark or seed that is not planned"]
 
 
+@pytest.mark.slow
 def test_a_record_does_not_choose_the_sandbox(command: Call, write: Write, tmp_path: Path) -> None:
     path = write(42, sandbox="no such sandbox")
     write(43, sandbox="no such sandbox")
@@ -110,6 +111,7 @@ def test_a_record_does_not_choose_the_sandbox(command: Call, write: Write, tmp_p
     assert read_record(path.parent.parent / "seed-44" / "record.json").setting.sandbox == "process"
 
 
+@pytest.mark.slow
 def test_models_of_other_seeds_than_the_protocols_are_references_only(command: Call, write: Write) -> None:
     paths = {seed: write(seed) for seed in (42, 43, 44, 45)}
     document = json.loads(command("audit", "mine", "--references", 2, "--json")[1])[0]
@@ -185,6 +187,7 @@ def test_without_the_records_own_submission_nothing_is_trained(
     assert not list(tmp_path.rglob("seed-44"))
 
 
+@pytest.mark.slow
 def test_records_of_a_secret_key_want_its_file(command: Call, write: Write, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(bytes(range(32)))

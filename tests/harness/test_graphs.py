@@ -247,7 +247,12 @@ def ends(file: Path) -> str:
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize(
     "name",
-    ["huge_gradients", "behave_then_raise", "behave_then_exit", "behave_then_allocate"],
+    [
+        "huge_gradients",
+        "behave_then_raise",
+        pytest.param("behave_then_exit", marks=pytest.mark.slow),
+        pytest.param("behave_then_allocate", marks=pytest.mark.slow),
+    ],
 )
 def test_a_job_ends_in_recorded_steps_as_it_does_in_plain_ones(name: str, tmp_path: Path) -> None:
     file = EXPLOITS / f"{name}.py"

@@ -146,6 +146,7 @@ def test_a_finished_job_leaves_its_files_and_no_half_of_one(undisturbed: tuple[l
         assert "job.log" not in names  # it was empty
 
 
+@pytest.mark.slow
 def test_a_job_killed_from_outside_is_tried_again(disturbed: tuple[Stored, Heard]) -> None:
     stored, heard = disturbed
     assert heard.kinds[:4] == ["start", "epoch", "retry", "start"]
@@ -153,11 +154,13 @@ def test_a_job_killed_from_outside_is_tried_again(disturbed: tuple[Stored, Heard
     assert stored.record.status == "scored"
 
 
+@pytest.mark.slow
 def test_the_reason_of_a_retry_names_the_signal(disturbed: tuple[Stored, Heard]) -> None:
     (retry,) = [e for e in disturbed[1].events if e.kind == "retry"]
     assert "SIGKILL" in retry.data["reason"]
 
 
+@pytest.mark.slow
 def test_a_retry_gives_the_numbers_of_an_undisturbed_run(
     disturbed: tuple[Stored, Heard], undisturbed: tuple[list[Stored], Heard]
 ) -> None:

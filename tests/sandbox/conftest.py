@@ -201,6 +201,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(argument, [name for name, ends in exploits().items() if ends.startswith(starts)])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What must end badly is tried behind the lock alone, and again within namespaces with the slow tests."""
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if "ending_exploit" in given and given.get("workers") == "bubblewrap":
+            item.add_marker(pytest.mark.slow)
+
+
 def descendants(process: int) -> list[int]:
     """`process` and everything that descends from it, oldest first, as the host's /proc shows it."""
     parents: dict[int, int] = {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlsbench.sandbox import lock
-from mlsbench.sandbox.backend import ENVIRONMENT
+from mlsbench.sandbox.backend import ENVIRONMENT, python_folders
 from mlsbench.sandbox.session import WorkerSession
 
 if TYPE_CHECKING:
@@ -111,7 +111,12 @@ def test_a_root_of_its_own_is_read_only_and_shows_nothing_of_the_user(worker: Pa
         pytest.skip("the process backend has the host's files, behind the lock")
     if workers.backend.name == "bubblewrap":
         hidden = {"home", "mnt", "opt", "srv", "var", "run", "sys"}
-        assert {p.name for p in (worker / "root").iterdir()}.isdisjoint(hidden)
+        ways = [way for folder in python_folders() if (way := Path(folder).parts[1:])[0] in hidden]
+        assert {p.name for p in (worker / "root").iterdir()} & hidden == {way[0] for way in ways}
+        for way in ways:  # to Python itself, and to nothing beside it
+            for depth in range(1, len(way)):
+                shown = {p.name for p in (worker / "root").joinpath(*way[:depth]).iterdir()}
+                assert shown <= {other[depth] for other in ways if other[:depth] == way[:depth]}
         assert {p.name for p in (worker / "root" / "mlsbench" / "mlsbench").iterdir()} == {"__init__.py", "sandbox"}
     mounts = [line.split() for line in (worker / "mounts").read_text().splitlines()]
     assert next(m[3].split(",")[0] for m in mounts if m[1] == "/") == "ro"
