@@ -95,7 +95,13 @@ def trained(
 
 
 @pytest.mark.parametrize(
-    ("name", "bf16"), [("resnet20", False), ("resnet20", True), ("vgg16bn", True), ("mobilenetv2", False)]
+    ("name", "bf16"),
+    [
+        ("resnet20", False),
+        ("resnet20", True),
+        pytest.param("vgg16bn", True, marks=pytest.mark.slow),
+        pytest.param("mobilenetv2", False, marks=pytest.mark.slow),
+    ],
 )
 def test_recorded_steps_give_the_logits_and_weights_of_plain_ones(name: str, bf16: bool, device: str) -> None:
     # At a small rate: at a large one the last bit's difference of two orders of summation grows from step to step.

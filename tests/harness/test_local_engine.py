@@ -195,6 +195,7 @@ def test_what_was_given_up_is_run_again_the_next_time(given_up: tuple[Stored, He
     assert job.finished() is None
 
 
+@pytest.mark.slow
 def test_a_users_mistake_is_passed_on_at_once_without_retry_record_or_process(tmp_path: Path) -> None:
     """Here a damaged dataset. A second job, which would train for long, is ended with it."""
     (tmp_path / "cifar10.npz").write_bytes(b"no archive")
@@ -219,6 +220,7 @@ def test_what_one_job_was_given_up_for_the_next_one_does_not_find_out_three_time
     assert second.record.attempts == 1
 
 
+@pytest.mark.slow
 def test_numbers_stand_though_something_fails_afterwards_and_a_recorded_failure_is_looked_into_again(
     tmp_path: Path,
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_mixture_that_is_none_is_refused_by_its_name(returned: str, reason: st
     [(f"torch.full((n,), {bad}), torch.ones(n)", OUTSIDE) for bad in (128, -1, 2**62)]
     + [(f"torch.arange(n), torch.full((n,), {bad})", WRONG_WEIGHTS) for bad in ("float('nan')", "2.0", "-0.5")],
 )
+@pytest.mark.slow
 def test_a_worker_s_reply_is_checked_here_and_not_there(returned: str, value: str, tmp_path: Path) -> None:
     """A candidate that took the worker's own checks away answers as it likes."""
     free = "\nimport sys\nsys.modules['mlsbench.sandbox.candidate']._check = lambda *a: None\n"

@@ -108,7 +108,7 @@ def expected() -> dict[str, dict[str, Tensor]]:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("sandbox", ["process", "bubblewrap"])
+@pytest.mark.parametrize("sandbox", ["process", pytest.param("bubblewrap", marks=pytest.mark.slow)])
 def test_the_weights_are_those_of_training_in_one_process(
     name: str, sandbox: str, expected: dict[str, dict[str, Tensor]], tmp_path: Path
 ) -> None:

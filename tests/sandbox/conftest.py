@@ -25,6 +25,10 @@ from mlsbench.tasks import TaskFolder, get_task, list_tasks, read_submission
 
 EXPLOITS = Path(__file__).parent.parent / "exploits"
 OTHERS = [name for name, tried in CONTRACTS.items() if name != "defense" and tried.task in list_tasks()]
+QUICK = (  # one file for each way of ending
+    "allocate_at_once", "exit_at_epoch_3", "exit_on_import", "raise_at_epoch_3", "raise_escapes", "reply_early",
+    "reply_garbage", "return_nan", "return_none", "sleep_at_epoch_3",
+)  # fmt: skip
 SPARE = 2  # workers that get ready while others are in use
 LIMITS = Limits(call_seconds=1.5, start_seconds=1.5, job_seconds=20, memory_bytes=256 << 20, log_bytes=1 << 16)
 
@@ -202,10 +206,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What must end badly is tried behind the lock alone, and again within namespaces with the slow tests."""
+    """Of what must end badly QUICK is tried behind the lock alone; the rest, and all in namespaces, is slow."""
     for item in items:
         given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if "ending_exploit" in given and given.get("workers") == "bubblewrap":
+        tried, where = given.get("ending_exploit"), given.get("workers")
+        if tried and where != "docker" and (where != "process" or tried not in QUICK):
             item.add_marker(pytest.mark.slow)
 
 

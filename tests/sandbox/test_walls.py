@@ -76,6 +76,7 @@ ALONE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "walls"), [(name, walls) for name, *walls in ALONE])
 def test_a_technique_gets_through_when_its_walls_are_left_out(
     name: str, walls: list[str], workers: Workers, said: Callable[..., str], read_exploit: Callable[..., str]
