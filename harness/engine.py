@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlsbench.harness.claim import ClaimedError, claimed
+from mlsbench.harness.measure import AT_FAULT
 from mlsbench.harness.plan import Job
 from mlsbench.scoring.record import RECORD_FILE, Record, Stored, read_record, write_record
 
@@ -127,7 +128,7 @@ class Engine(ABC):
                 return read_record(job.folder / RECORD_FILE)
             if self._stopped:
                 raise StoppedError
-            last = attempt == ATTEMPTS or reason in self._lasting
+            last = attempt == ATTEMPTS or reason in self._lasting or reason.startswith(AT_FAULT)
             listener(Event("gave up" if last else "retry", current, {"reason": reason}))
             if last:
                 break

@@ -12,6 +12,7 @@ from typing import Any
 from mlsbench.scoring.text import clean
 
 FILE = "measure.py"
+AT_FAULT = f"the task's {FILE} "  # begins the text of every MeasureError
 LARGEST = 1e9  # that a record takes
 
 
@@ -29,7 +30,7 @@ class Measure:
             exec(compile(code, FILE, "exec", dont_inherit=True), module.__dict__)
         measure = getattr(module, "measure", None)
         if not callable(measure):
-            raise MeasureError(f"the task's {FILE} defines no function measure")
+            raise MeasureError(f"{AT_FAULT}defines no function measure")
         self._measure: Callable[[Any], Any] = measure
 
     def __call__(self, result: Any) -> dict[str, float | None]:
@@ -41,7 +42,7 @@ class Measure:
             given = self._measure(result)
         if not isinstance(given, dict) or set(given) != set(self.names):
             found = ", ".join(map(str, given)) if isinstance(given, dict) else type(given).__name__
-            raise MeasureError(f"the task's {FILE} gave {found}, not {', '.join(self.names)}")
+            raise MeasureError(f"{AT_FAULT}gave {found}, not {', '.join(self.names)}")
         return {name: _number(name, given[name]) for name in self.names}
 
 
@@ -51,9 +52,9 @@ def _number(name: str, value: Any) -> float | None:
     with _blamed():
         number = float(value)
     if not math.isfinite(number):
-        raise MeasureError(f"the task's {FILE} gave {number} for {name}; None stands for no number")
+        raise MeasureError(f"{AT_FAULT}gave {number} for {name}; None stands for no number")
     if abs(number) > LARGEST:
-        raise MeasureError(f"the task's {FILE} gave {number} for {name}; a metric is from -{LARGEST:g} to {LARGEST:g}")
+        raise MeasureError(f"{AT_FAULT}gave {number} for {name}; a metric is from -{LARGEST:g} to {LARGEST:g}")
     return number
 
 
@@ -66,6 +67,4 @@ def _blamed() -> Iterator[None]:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
         lines += [error.lineno] if isinstance(error, SyntaxError) and error.filename == FILE else []
         where = f" (line {lines[-1]})" if lines else ""
-        raise MeasureError(
-            f"the task's {FILE} raised {type(error).__name__}: {clean(str(error), 300)}{where}"
-        ) from error
+        raise MeasureError(f"{AT_FAULT}raised {type(error).__name__}: {clean(str(error), 300)}{where}") from error

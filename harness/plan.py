@@ -185,8 +185,8 @@ def _models(
         return {}
     if (half := half_of_a_pair(seeds)) is not None:
         raise UserError(
-            f"--seed {half} and --seed {half ^ 1}: are one pair, members under one are not under the other; "
-            f"give them to a command each"
+            f"--seed {half} and --seed {half ^ 1}: are one pair, whose members are each other's non-members, and no "
+            f"two targets of one command may be; take seeds of different pairs, such as {half & ~1} and {half & ~1 ^ 2}"
         )
     if shared := [seed for seed in seeds if {seed, seed ^ 1} & set(chosen.references)]:
         names = ", ".join(map(str, chosen.references))

@@ -89,7 +89,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 
 def _line(d: Difference, names: tuple[str, str], sign: int) -> str:
     if d.difference is None:
-        return f"no difference: {d.n} of {d.planned} seeds have both numbers"
+        return f"not compared: {d.n} of {d.planned} seeds have both numbers"
     count = f"({d.difference.n}/{d.difference.planned})"
     if d.difference.half_width is None or d.detectable is None:
         return f"{d.difference.mean:+.3f} {count}"

@@ -193,7 +193,7 @@ def _difference(found: Difference, rollouts: int, plan: Plan) -> str:
     unit, title = "seeds" if rollouts == 1 else "rollouts", plan.primary.title
     mean = found.difference
     if mean is None:
-        return f"no difference, {found.n} of {found.planned} {unit} have both scores"
+        return f"not compared, {found.n} of {found.planned} {unit} have both scores"
     count = f"({mean.n}/{mean.planned} {unit})"
     if mean.half_width is None or found.detectable is None:
         return f"{title} {mean.mean:+.3f} {count}"

@@ -13,7 +13,7 @@ from mlsbench.tasks.registry import list_tasks
 TEMPLATE = Path(__file__).parent / "new-task"
 NAME, PACKAGE = "example-task", "example_task"  # as they stand in the template, names of files included
 _LONGEST = 64
-_TAKEN = ("tests", "setup", "conftest", "build", "dist")
+_TAKEN = ("tests", "setup", "conftest", "build", "dist", "baselines")
 
 
 def write_package(name: str, folder: Path) -> list[Path]:

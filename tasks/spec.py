@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mlsbench.tasks.array import Method, Model, Name
+from mlsbench.tasks.models import MODELS
 from mlsbench.tasks.offers import mistakes
 
 RESERVED = {"rollouts", "targets"}  # below whose folders nothing looks for records of entries
@@ -215,6 +216,9 @@ class Task(Model):
         for name, benchmark in self.benchmarks.items():
             if benchmark.dataset not in self.datasets:
                 raise ValueError(f"benchmarks.{name}.dataset: there is no dataset {benchmark.dataset!r}")
+            if benchmark.model not in MODELS:
+                known = ", ".join(MODELS)
+                raise ValueError(f"benchmarks.{name}.model: there is no model {benchmark.model!r}; choose from {known}")
             if benchmark.size % self.datasets[benchmark.dataset].shape[0]:
                 raise ValueError(f"benchmarks.{name}.size: {benchmark.size} is no multiple of the dataset's height")
         for name in self.poison:
@@ -223,6 +227,11 @@ class Task(Model):
         for name, baseline in self.baselines.items():
             if baseline.submission is not None and baseline.submission not in self.baselines:
                 raise ValueError(f"baselines.{name}.submission: there is no baseline {baseline.submission!r}")
+            for used in {
+                u for protocol in self.protocols.values() for u in protocol.benchmarks
+            } & self.benchmarks.keys():
+                if (model := self.model(used, name)) not in MODELS:
+                    raise ValueError(f"baselines.{name}.variant: there is no model {model!r}, which {used} would have")
         for name, protocol in self.protocols.items():
             for used in protocol.benchmarks:
                 if used not in self.benchmarks:

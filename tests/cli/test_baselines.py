@@ -31,6 +31,16 @@ def test_under_another_protocol_measured_values_stand_alone(made: tuple[Any, Pat
     assert all(row["mean"] is not None and row["published"] is None for row in rows)
 
 
+def test_a_baseline_without_a_file_is_the_tasks_mistake_and_no_submission_s(
+    call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mlsbench.tasks.baseline_path", lambda task, name: tmp_path / f"{name}.py")
+    status, _, errors = call(*TINY, "--runs", tmp_path / "runs")
+    assert status == 2
+    assert "task.toml: baselines.erm: " in errors
+    assert "there is no such file" in errors
+
+
 def test_the_document_tells_how_it_was_made(made: tuple[Any, Path]) -> None:
     done, folder = made
     text, (record,) = (folder / "report.md").read_text(), json.loads(done.stdout)["records"]

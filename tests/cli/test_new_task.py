@@ -31,7 +31,8 @@ def test_without_a_folder_it_takes_one_of_the_tasks_name(
 
 
 @pytest.mark.parametrize(
-    "name", ["Sharp", "json", "../sharp", "security-poison-robust-learning", "a-", "a_", "tests", "setup", "a" * 300]
+    "name",
+    ["Sharp", "json", "../sharp", "security-poison-robust-learning", "a-", "a_", "tests", "baselines", "a" * 300],
 )
 def test_a_bad_name_is_wrong_usage_and_writes_nothing(
     name: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

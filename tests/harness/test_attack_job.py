@@ -19,6 +19,7 @@ from mlsbench.harness.data import load
 from mlsbench.harness.engine import CLAIM_SECONDS, Engine, Listener, StoppedError
 from mlsbench.harness.job import run
 from mlsbench.harness.launch import Launch, Options
+from mlsbench.harness.measure import MeasureError
 from mlsbench.harness.plan import Job
 from mlsbench.harness.split import membership, read_key, secret_order
 from mlsbench.scoring.record import RECORD_FILE, Entry, Record, Stored, find_records, write_record
@@ -55,6 +56,16 @@ class Here(Engine):
 
     def _end_all(self) -> None:
         pass
+
+
+class Telling(Here):
+    """As an engine hears from another process: what went wrong is a text."""
+
+    def _attempt(self, job: Job, listener: Listener) -> str | None:
+        try:
+            return super()._attempt(job, listener)
+        except MeasureError as error:
+            return str(error)
 
 
 def launch(
@@ -231,6 +242,17 @@ def test_a_model_that_was_not_trained_is_not_the_attacks_fault(tmp_path: Path) -
     assert stored.record.status == "infra_failed"
     assert "the reference of seed 51 is no trained model, collapsed: flat" in stored.record.reason
     assert engine.ran == []
+
+
+def test_what_is_the_fault_of_measure_py_is_not_tried_again(tmp_path: Path) -> None:
+    submission = baseline("gap")
+    (job,) = launch(tmp_path).plan([(Entry(name="mine", type="agent", submission=submission.sha256), submission)])
+    memorizing(job)
+    engine = Telling()
+    broken = job.model_copy(update={"measure": "def measure(model):\n    return 1 / 0\n"})
+    (stored,) = engine.run([broken], lambda event: None)
+    assert (stored.record.status, stored.record.attempts) == ("infra_failed", 1)
+    assert engine.ran == ["mine 42"]
 
 
 @pytest.mark.parametrize("change", ["members", "shape", "missing"])

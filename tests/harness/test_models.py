@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mlsbench import UserError
-from mlsbench.harness.models import build, initialize
+from mlsbench.harness.models import MODELS, build, initialize
 from mlsbench.harness.models.mobilenet import STAGES
 from mlsbench.harness.models.resnet import ShortcutA
+from mlsbench.tasks import models
 
 BENCHMARKS = [("resnet20", 10, 3, 32), ("vgg16bn", 100, 3, 32), ("mobilenetv2", 10, 1, 28)]
 SMOKE = [("resnet20", 10, 1, 32), ("vgg16bn", 10, 1, 32), ("mobilenetv2", 10, 1, 16)]
@@ -53,6 +54,10 @@ def test_mobilenetv2_has_the_parameters_of_the_papers_table() -> None:
             before = after
     count += 320 * 1280 + 2 * 1280 + 1280 * 10 + 10
     assert parameters(build("mobilenetv2", 10, (28, 28, 1))) == count == 2_236_106
+
+
+def test_a_specification_can_name_the_models_that_can_be_built() -> None:
+    assert tuple(MODELS) == models.MODELS
 
 
 @pytest.mark.parametrize(("name", "classes", "channels", "size"), BENCHMARKS + SMOKE)

@@ -159,5 +159,5 @@ def test_the_lines_name_what_tells_namesakes_apart(make_entry: Callable[..., Any
 def test_the_lines_say_when_there_is_no_difference(make_entry: Callable[..., Any], plan: Plan) -> None:
     lost = [["missing", 0.1], B[1]]
     lines = comparison_lines(compare([*make_entry("a", A), *make_entry("b", lost)], "a", "b", plan))
-    assert lines[2] == "one   no difference: 1 of 2 seeds have both numbers"
-    assert lines[4] == "mean  no difference: 1 of 2 seeds have both numbers"
+    assert lines[2] == "one   not compared: 1 of 2 seeds have both numbers"
+    assert lines[4] == "mean  not compared: 1 of 2 seeds have both numbers"

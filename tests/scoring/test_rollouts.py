@@ -175,7 +175,7 @@ def test_a_line_says_the_difference_and_what_it_took() -> None:
 
 def test_without_both_scores_there_is_no_difference() -> None:
     (line,) = rollout_lines([], [rollout(1, None, None)], PLAN)
-    assert "no difference, 0 of 2 seeds have both scores" in line
+    assert "not compared, 0 of 2 seeds have both scores" in line
     assert "1 submitted nothing" in line
 
 

@@ -47,6 +47,12 @@ def test_the_task_that_ships_here_loads(task: TaskFolder) -> None:
         ("shape = [28, 28, 1]", "shape = [28, 28]", ["datasets.fashion_mnist.shape[2]: missing"]),
         ('default_protocol = "paper"', 'default_protocol = "papr"', ["default_protocol: there is no protocol 'papr'"]),
         ('dataset = "cifar10"', 'dataset = "cifar"', ["benchmarks.resnet20-cifar10.dataset: there is no dataset"]),
+        ('model = "resnet20"', 'model = "resnet"', ["benchmarks.resnet20-cifar10.model: there is no model 'resnet'"]),
+        (
+            "[baselines.erm]",
+            '[baselines.erm]\nvariant = "wide"',
+            ["baselines.erm.variant: there is no model '", "_wide', which "],
+        ),
         ("size = 32", "size = 33", ["benchmarks.resnet20-cifar10.size: 33 is no multiple"]),
         ('benchmarks = ["resnet20-c', 'benchmarks = ["resnet-c', ["protocols.paper.benchmarks: there is no benchmark"]),
         (

@@ -32,7 +32,7 @@ class NothingToAuditError(UserError):
 def require_audited(spec: Task) -> None:
     """Raises UserError unless an audit has something to say about the task."""
     if not spec.audited:
-        raise UserError(f"{spec.id} has no metric mia_auc, which the audit is about; see `mlsbench table`")
+        raise UserError(f"{spec.id} has no metric mia_auc, which audit and report are about; see `mlsbench table`")
 
 
 class Auditor:

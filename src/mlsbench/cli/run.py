@@ -104,7 +104,8 @@ def baselines(
     from mlsbench.cli.launch import Launch
     from mlsbench.cli.reproduction import ReportFile
     from mlsbench.harness.launch import Options
-    from mlsbench.tasks import baseline_path, get_task, read_submission
+    from mlsbench.tasks import SubmissionRejected, baseline_path, get_task, read_submission
+    from mlsbench.tasks.loader import SPEC
 
     folder = get_task(task)
     known = list(folder.spec.baselines)
@@ -118,7 +119,10 @@ def baselines(
     entries = []
     for baseline in dict.fromkeys(only or known):
         shared = folder.spec.baselines[baseline].submission
-        candidate = read_submission(baseline_path(task, shared or baseline), folder)
+        try:
+            candidate = read_submission(baseline_path(task, shared or baseline), folder)
+        except SubmissionRejected as rejection:  # the task's own mistake, no submission's
+            raise UserError(f"{folder.path / SPEC}: baselines.{baseline}: {rejection}") from None
         entries.append((_entry(baseline, EntryType.baseline, candidate), candidate))
     _finish(launch, entries, json_, compared=True, report=written)
 
