@@ -75,7 +75,7 @@ def _read(model: Job, key: bytes, pool: Prepared, classes: int) -> Model:
     right = logits.dtype == np.float32 and logits.shape == (len(pool.train_keys), classes)
     if not right or not np.isfinite(logits).all():
         raise UserError(f"{path} holds no logits of this pool. Remove its folder and run the attack again.")
-    if not np.array_equal(member, membership(key, model.setting.seed, pool.train_keys)):
+    if member.dtype != np.bool_ or not np.array_equal(member, membership(key, model.setting.seed, pool.train_keys)):
         raise UserError(f"{path} has other members than its seed. Remove its folder and run the attack again.")
     return Model(logits, member, digest)
 

@@ -75,6 +75,8 @@ class TaskFolder:
             imports = list(_imports(text))
         except (SyntaxError, ValueError) as error:  # the latter for NUL bytes in older Pythons
             raise UserError(f"{file}, line {getattr(error, 'lineno', 1)}: {getattr(error, 'msg', error)}") from None
+        except (RecursionError, MemoryError):
+            raise UserError(f"{file}: too deeply nested to parse") from None
         for line, name in imports:
             if name not in MEASURE_MAY_IMPORT and name not in sys.stdlib_module_names:
                 raise UserError(

@@ -255,7 +255,7 @@ def test_what_is_the_fault_of_measure_py_is_not_tried_again(tmp_path: Path) -> N
     assert engine.ran == ["mine 42"]
 
 
-@pytest.mark.parametrize("change", ["members", "shape", "missing"])
+@pytest.mark.parametrize("change", ["members", "numbers", "shape", "missing"])
 def test_what_lies_in_a_models_place_is_not_attacked(tmp_path: Path, change: str) -> None:
     submission, started = baseline("gap"), launch(tmp_path)
     (job,) = started.plan([(Entry(name="mine", type="agent", submission=submission.sha256), submission)])
@@ -266,6 +266,8 @@ def test_what_lies_in_a_models_place_is_not_attacked(tmp_path: Path, change: str
     path.unlink()
     if change == "members":
         np.savez(path, train_logits=logits, test_logits=logits, member=~member)
+    elif change == "numbers":
+        np.savez(path, train_logits=logits, test_logits=logits, member=member.astype(np.int64))
     elif change == "shape":
         np.savez(path, train_logits=logits[1:], test_logits=logits, member=member)
     with pytest.raises(UserError, match="scores"):

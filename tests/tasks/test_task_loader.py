@@ -198,6 +198,12 @@ def test_a_measure_that_no_other_machine_can_run_is_reported(broken: Path, line:
     assert str(caught.value).startswith(f"{broken / 'measure.py'}, {told}")
 
 
+def test_a_measure_that_cannot_be_parsed_for_its_depth_is_reported(broken: Path) -> None:
+    (broken / "measure.py").write_text(f"x = {'-' * 20_000}1\n")
+    with pytest.raises(UserError, match="too deeply nested"):
+        open_task(broken).measure()
+
+
 def test_what_the_catalogue_says_is_the_same_as_what_the_task_says_itself(task: TaskFolder, broken: Path) -> None:
     assert open_task(broken).digest() == task.digest()  # whose own text, unlike the broken one's, has no dataset
 
