@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 KILLS = Path(__file__).parents[2] / "benchmarks" / "kills.py"
-TIMES, TREES = 9, 1
+TIMES, TREES = 5, 1
 
 
 @pytest.fixture(scope="module")
