@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from mlsbench import UserError
 from mlsbench.tasks.array import Model, Name
+from mlsbench.tasks.imports import imports
 from mlsbench.tasks.spec import Count, Task
 
 SPEC = "task.toml"
@@ -72,12 +73,13 @@ class TaskFolder:
         file = self.path / MEASURE
         text = _read_text(file)
         try:
-            imports = list(_imports(text))
+            tree = ast.parse(text)
         except (SyntaxError, ValueError) as error:  # the latter for NUL bytes in older Pythons
             raise UserError(f"{file}, line {getattr(error, 'lineno', 1)}: {getattr(error, 'msg', error)}") from None
         except (RecursionError, MemoryError):
             raise UserError(f"{file}: too deeply nested to parse") from None
-        for line, name in imports:
+        for line, module in imports(tree):
+            name = module.partition(".")[0]  # "" of a relative one
             if name not in MEASURE_MAY_IMPORT and name not in sys.stdlib_module_names:
                 raise UserError(
                     f"{file}, line {line}: imports {name or 'from its own package'}, and a job may run where that is "
@@ -178,15 +180,6 @@ def _read_text(file: Path) -> str:
         return _read(file).decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: not UTF-8 at byte {error.start}") from None
-
-
-def _imports(text: str) -> Iterator[tuple[int, str]]:
-    """The line and the outermost package of each import in a Python `text`; the package is "" of a relative one."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, "" if node.level else str(node.module).partition(".")[0]
 
 
 def _explain(where: str, error: ValidationError) -> str:

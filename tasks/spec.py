@@ -227,15 +227,13 @@ class Task(Model):
         for name, baseline in self.baselines.items():
             if baseline.submission is not None and baseline.submission not in self.baselines:
                 raise ValueError(f"baselines.{name}.submission: there is no baseline {baseline.submission!r}")
-            for used in {
-                u for protocol in self.protocols.values() for u in protocol.benchmarks
-            } & self.benchmarks.keys():
-                if (model := self.model(used, name)) not in MODELS:
-                    raise ValueError(f"baselines.{name}.variant: there is no model {model!r}, which {used} would have")
         for name, protocol in self.protocols.items():
             for used in protocol.benchmarks:
                 if used not in self.benchmarks:
                     raise ValueError(f"protocols.{name}.benchmarks: there is no benchmark {used!r}")
+                for known in self.baselines:
+                    if (model := self.model(used, known)) not in MODELS:
+                        raise ValueError(f"baselines.{known}.variant: there is no model {model!r} for {used}")
                 if self.training(name, used).augment and self.datasets[self.benchmarks[used].dataset].table:
                     raise ValueError(f"protocols.{name}: {used} is about a table, whose rows cannot be augmented")
             if self.procedure == "attack" and (seed := half_of_a_pair(protocol.seeds)) is not None:

@@ -13,13 +13,13 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import NoReturn
 
 from mlsbench import UserError
+from mlsbench.tasks.imports import imports
 from mlsbench.tasks.loader import TaskFolder
 from mlsbench.tasks.spec import Contract
 
@@ -164,7 +164,7 @@ def _check_code(text: str, shift: int, contract: Contract) -> None:
         raise SubmissionRejected(f"line {(error.lineno or 1) - shift}: not valid Python: {error.msg}") from None
     except (RecursionError, MemoryError):
         raise SubmissionRejected("too deeply nested to parse") from None
-    for line, module in _imports(tree):
+    for line, module in imports(tree):
         if module not in contract.modules:
             allowed = ", ".join(contract.modules)
             raise SubmissionRejected(f"line {line - shift}: imports {_quote(module)}; allowed are {allowed}")
@@ -174,15 +174,6 @@ def _check_code(text: str, shift: int, contract: Contract) -> None:
     missing = contract.methods.keys() - _methods(contract.class_name, classes)
     if missing:
         raise SubmissionRejected(f"class {contract.class_name} has no method {', '.join(sorted(missing))}")
-
-
-def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and module of each import statement; a relative module keeps its dots."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, "." * node.level + (node.module or "")
 
 
 def _methods(name: str, classes: dict[str, ast.ClassDef]) -> set[str]:

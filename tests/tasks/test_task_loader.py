@@ -51,7 +51,7 @@ def test_the_task_that_ships_here_loads(task: TaskFolder) -> None:
         (
             "[baselines.erm]",
             '[baselines.erm]\nvariant = "wide"',
-            ["baselines.erm.variant: there is no model '", "_wide', which "],
+            ["baselines.erm.variant: there is no model '", "_wide' for "],
         ),
         ("size = 32", "size = 33", ["benchmarks.resnet20-cifar10.size: 33 is no multiple"]),
         ('benchmarks = ["resnet20-c', 'benchmarks = ["resnet-c', ["protocols.paper.benchmarks: there is no benchmark"]),
