@@ -18,7 +18,7 @@ test: $(VENV)/ready  ## set up and run all tests but the slow ones and those of 
 	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/ready  ## run the tests that train, or kill what trains, for longer than the rest
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m 'slow and not docker'
 
 test-ray: $(VENV)/ready  ## run the tests that run Ray clusters on this machine
 	$(BIN)/python -m pytest -m ray

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FINISHED: frozenset[Status] = frozenset({"scored", "collapsed", "failed", "rejected"})
 UNTRUSTED_SANDBOX = "inprocess"
+OTHER_SEED = "of a seed that the table does not have"
+MOST_SEEDS = 8  # named in one line
 
 _HINTS = {"split_key": " (--key chooses)"}
 _WORDS = {"task_version": "task version", "frozen": "code", "split_key": "split key"}
@@ -36,6 +38,9 @@ def select(
     """
     reasons = [_excluded(record, protocol, split_key, task, plan) for record in records]
     left_out = Counter(reason for reason in reasons if reason)
+    if plan is not None and (count := left_out.pop(OTHER_SEED, 0)):
+        others = {r.setting.seed for r, reason in zip(records, reasons, strict=True) if reason == OTHER_SEED}
+        left_out[_named(others, plan)] = count
     candidates = [record for record, reason in zip(records, reasons, strict=True) if not reason]
     if not candidates:
         return [], _lines(left_out)
@@ -75,9 +80,19 @@ def _excluded(record: Record, protocol: str, split_key: str | None, task: str | 
         return f"split under key {_short(setting.split_key)}, asked for is {_short(split_key)}"
     if setting.sandbox == UNTRUSTED_SANDBOX:
         return "run in process, which is for tests and debugging"
-    if plan is not None and (setting.benchmark not in plan.benchmarks or setting.seed not in plan.seeds):
-        return "of a benchmark or seed that is not planned"
+    if plan is not None and setting.benchmark not in plan.benchmarks:
+        return f"of benchmark {setting.benchmark}, the table is of {', '.join(plan.benchmarks)} (--benchmark chooses)"
+    if plan is not None and setting.seed not in plan.seeds:
+        return OTHER_SEED
     return ""
+
+
+def _named(others: set[int], plan: Plan) -> str:
+    """OTHER_SEED with numbers: all seeds in one line, because references have many."""
+    shown = sorted(others)
+    text = ", ".join(str(seed) for seed in shown[:MOST_SEEDS]) + (", …" if len(shown) > MOST_SEEDS else "")
+    seeds = ", ".join(str(seed) for seed in plan.seeds)
+    return f"of {'seed' if len(shown) == 1 else 'seeds'} {text}, the table is of {seeds} (--seed chooses)"
 
 
 def _largest(records: Sequence[Record]) -> Group:

@@ -99,7 +99,7 @@ def test_references_are_trained_in_the_records_setting_once_and_no_table_counts_
     assert "0 models are to be trained" in command("audit", "mine", "--references", 2, "--sandbox", "process")[2]
     after = json.loads(command("table", "--format", "json")[1])
     assert after["rows"] == before["rows"]
-    assert after["left_out"] == ["2 records left out: of a benchmark or seed that is not planned"]
+    assert after["left_out"] == ["2 records left out: of seeds 44, 45, the table is of 42, 43 (--seed chooses)"]
 
 
 @pytest.mark.slow

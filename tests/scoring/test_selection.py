@@ -70,13 +70,27 @@ def test_the_task_that_was_asked_for_decides(make_record: Callable[..., Record])
     assert left_out == ["2 records left out: of task other, the table is of demo"]
 
 
-@pytest.mark.parametrize("change", [{"seed": 99}, {"benchmark": "nine"}], ids=str)
-def test_what_is_not_planned_is_left_out_and_said(
-    make_record: Callable[..., Record], plan: Plan, change: dict[str, Any]
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([{"seed": 99}], "1 record left out: of seed 99, the table is of SEEDS (--seed chooses)"),
+        (
+            [{"seed": seed} for seed in range(100, 90, -1)],
+            "10 records left out: of seeds 91, 92, 93, 94, 95, 96, 97, 98, …, the table is of SEEDS (--seed chooses)",
+        ),
+        (
+            [{"benchmark": "nine"}],
+            "1 record left out: of benchmark nine, the table is of BENCHMARKS (--benchmark chooses)",
+        ),
+    ],
+)
+def test_what_is_not_planned_is_left_out_and_named(
+    make_record: Callable[..., Record], plan: Plan, changes: list[dict[str, Any]], said: str
 ) -> None:
-    chosen, left_out = select([make_record(**change), make_record()], "paper", plan=plan)
+    chosen, left_out = select([*(make_record(**change) for change in changes), make_record()], "paper", plan=plan)
     assert chosen == [make_record()]
-    assert left_out == ["1 record left out: of a benchmark or seed that is not planned"]
+    seeds, benchmarks = ", ".join(map(str, plan.seeds)), ", ".join(plan.benchmarks)
+    assert left_out == [said.replace("SEEDS", seeds).replace("BENCHMARKS", benchmarks)]
 
 
 def test_records_run_in_process_do_not_make_a_group_larger(make_record: Callable[..., Record]) -> None:
