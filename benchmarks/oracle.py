@@ -93,7 +93,7 @@ def _times(oracles: dict[str, Oracle], classes: int, calls: int) -> dict[str, li
 def _start(task: TaskFolder, name: str, folder: str) -> float:
     text = read_submission(baseline_path(TASK, "erm"), task).text
     started = time.perf_counter()
-    with open_session(task.spec, name, Path(folder) / "log") as session:
+    with open_session(task.spec, name, Path(folder) / "log", text) as session:
         session.load(text)
         oracle = Oracle(session, wire_method(task.spec, METHOD))
         oracle(logits=torch.zeros(BATCH, 10), labels=torch.zeros(BATCH, dtype=torch.int64), epoch=0)

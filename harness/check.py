@@ -25,7 +25,10 @@ def check(spec: Task, submission: Submission, variant: Variant, sandbox: str, ru
     where = name if name == "inprocess" else backend(name, runtime)
     sizes = {spec.datasets[spec.benchmarks[b].dataset].classes: variant.trainings[b].epochs for b in variant.benchmarks}
     for classes, epochs in sizes.items():
-        with tempfile.TemporaryDirectory() as folder, open_session(spec, where, Path(folder) / "log") as session:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open_session(spec, where, Path(folder) / "log", submission.text) as session,
+        ):
             try:
                 probe(session, submission.text, spec, classes, epochs)
             except CandidateError as error:

@@ -76,8 +76,8 @@ def run(job: Job, report: Report, started: float, delegate: Backend | None = Non
     gc.disable()  # a sixth of what the imports take; nothing of them is garbage
     job.folder.mkdir(parents=True, exist_ok=True)
     sandbox, log = delegate or job.setting.sandbox, free_name(job.folder / "worker.log")
-    opened = open_session(job.spec, sandbox, log)
-    with open_session(job.spec, sandbox, log) as probe_session, opened as session:
+    opened = open_session(job.spec, sandbox, log, job.text)
+    with open_session(job.spec, sandbox, log, job.text) as probe_session, opened as session:
         if job.spec.procedure == "attack":
             from mlsbench.harness.attack import execute
         else:

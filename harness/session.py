@@ -14,13 +14,16 @@ from mlsbench.sandbox.choose import backend, choose
 from mlsbench.sandbox.docker import Docker
 from mlsbench.sandbox.frames import Array, Contract, Method
 from mlsbench.sandbox.image import BUILD
-from mlsbench.sandbox.session import Session, WorkerSession
+from mlsbench.sandbox.session import LAZY_PARTS, Session, WorkerSession
 from mlsbench.tasks import Task
 
 
 @contextmanager
-def open_session(spec: Task, sandbox: str | Backend, log: Path) -> Iterator[Session]:
-    """A session in `sandbox`, a backend or the name of one; its process tree is gone at the end."""
+def open_session(spec: Task, sandbox: str | Backend, log: Path, text: str | None = None) -> Iterator[Session]:
+    """A session in `sandbox`, a backend or the name of one; its process tree is gone at the end.
+
+    text: what will be loaded, if that is known by now; most candidates then have a worker sooner.
+    """
     session: Session
     if sandbox == "inprocess":
         from mlsbench.sandbox.inprocess import (
@@ -30,7 +33,8 @@ def open_session(spec: Task, sandbox: str | Backend, log: Path) -> Iterator[Sess
         session = InProcessSession(wire_contract(spec))
     else:
         chosen = backend(sandbox) if isinstance(sandbox, str) else sandbox
-        session = WorkerSession(chosen, wire_contract(spec), _limits(spec), log)
+        lazy_parts = text is None or LAZY_PARTS.search(text) is not None
+        session = WorkerSession(chosen, wire_contract(spec), _limits(spec), log, lazy_parts)
     try:
         yield session
     finally:

@@ -86,10 +86,14 @@ def installed_torch() -> str:
     return version("torch")
 
 
-def worker_setup(contract: Contract, limits: Limits) -> str:
-    """What a worker must know before it meets its candidate; nothing in it is secret."""
+def worker_setup(contract: Contract, limits: Limits, lazy_parts: bool) -> str:
+    """What a worker must know before it meets its candidate; nothing in it is secret.
+
+    lazy_parts: whether it gets the parts of torch ready that load at their first use.
+    """
     setup = {
         "contract": contract.dumps(),
+        "lazy_parts": lazy_parts,
         "memory_bytes": limits.memory_bytes,
         "output_bytes": limits.log_bytes,
         "cpu_seconds": int(limits.job_seconds + limits.start_seconds) + 60,

@@ -53,6 +53,8 @@ def main() -> None:
         for module in ("mlsbench.sandbox.candidate", *contract.modules):
             importlib.import_module(module)
         _warm_up(torch)
+        if setup["lazy_parts"]:
+            _warm_up_lazy_parts(torch)
         torch.manual_seed(SEED)
         lock.lock(descriptor, setup["memory_bytes"], setup["output_bytes"], setup["cpu_seconds"])
     except (lock.LockError, ImportError) as error:
@@ -212,10 +214,15 @@ def _warm_up(torch: Any) -> None:
     loss = loss + functional.gumbel_softmax(logits, 1.0)[labels, labels].mean() + (logits @ logits.T).relu().mean()
     (first,) = torch.autograd.grad(loss, logits, create_graph=True)
     first.square().sum().backward()
+    with torch.no_grad():
+        repr(logits), f"{loss.item():.3f}"
+
+
+def _warm_up_lazy_parts(torch: Any) -> None:
+    """The same for the parts of torch that bring its compiler with them, which takes as long as all the rest."""
+    torch.func.hessian(lambda row: row.logsumexp(0))(torch.zeros(3))
     layer = torch.nn.Linear(10, 10)
     for optimizer in (torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9), torch.optim.Adam(layer.parameters())):
         optimizer.zero_grad()
         layer(torch.ones(2, 10)).sum().backward()
         optimizer.step()
-    with torch.no_grad():
-        repr(logits), f"{loss.item():.3f}"

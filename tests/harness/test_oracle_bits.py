@@ -115,7 +115,7 @@ def test_the_weights_are_those_of_training_in_one_process(
     backend = next(b for b in BACKENDS if b.name == sandbox)
     if sandbox == "bubblewrap" and (shutil.which("bwrap") is None or backend.unavailable()):
         pytest.skip("bubblewrap does not work here")
-    with open_session(TASK.spec, sandbox, tmp_path / "log") as session:
+    with open_session(TASK.spec, sandbox, tmp_path / "log", LOSSES[name]) as session:
         session.load(LOSSES[name])
         got = weights(Oracle(session, wire_method(TASK.spec, METHOD)))
         session.finish()

@@ -17,7 +17,7 @@ EXPLOITS = Path(__file__).parent.parent / "exploits"
 
 
 def ask(text: str, folder: Path, sandbox: str = "inprocess", classes: int = 10, epochs: int = 100) -> None:
-    with open_session(FOLDER.spec, sandbox, folder / "log") as session:
+    with open_session(FOLDER.spec, sandbox, folder / "log", text) as session:
         probe(session, text, FOLDER.spec, classes, epochs)
 
 
@@ -71,3 +71,32 @@ def test_a_probe_says_the_same_whatever_random_numbers_its_caller_uses(tmp_path:
             ask(text, tmp_path)
         said.append(str(error.value))
     assert said[0] == said[1]
+
+
+LAZY = """
+import torch
+from torch import optim
+
+class MembershipDefense:
+    def compute_loss(self, logits, labels, epoch):
+        scale = torch.nn.Parameter(torch.ones(()))
+        (scale * logits.detach()).sum().backward()
+        optim.Adam([scale], lr=0.01).step()
+        row = logits.detach()[0]
+        torch.func.hessian(lambda z: z.logsumexp(0))(row)
+        torch.autograd.functional.hessian(lambda z: z.logsumexp(0), row, vectorize=True)
+        return torch.utils.checkpoint.checkpoint(torch.sum, scale.detach() * logits, use_reentrant=False)
+"""
+
+
+def test_what_torch_loads_at_its_first_use_is_there_for_a_file_that_names_it(tmp_path: Path) -> None:
+    ask(LAZY, tmp_path, "process")
+
+
+def test_a_plain_loss_does_not_wait_for_torch_s_compiler(tmp_path: Path) -> None:
+    loaded = "'torch._dynamo' in torch.sys.modules"
+    text = (
+        f"import torch\nclass MembershipDefense:\n  def compute_loss(self, z, y, e):\n    raise ValueError({loaded})\n"
+    )
+    with pytest.raises(CandidateError, match="ValueError: False"):
+        ask(text, tmp_path, "process")

@@ -20,7 +20,7 @@ from mlsbench.sandbox.backend import Backend, Limits
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.choose import BACKENDS
 from mlsbench.sandbox.engine import connect
-from mlsbench.sandbox.session import WorkerSession
+from mlsbench.sandbox.session import LAZY_PARTS, WorkerSession
 from mlsbench.tasks import TaskFolder, get_task, list_tasks, read_submission
 
 EXPLOITS = Path(__file__).parent.parent / "exploits"
@@ -58,9 +58,10 @@ class Workers:
         self._names = count()
         self._spare: list[tuple[WorkerSession, Path]] = []
 
-    def start(self, limits: Limits = LIMITS, log: Path | None = None) -> WorkerSession:
+    def start(self, limits: Limits = LIMITS, log: Path | None = None, lazy_parts: bool = False) -> WorkerSession:
         """A fresh session that is the caller's to close."""
-        return WorkerSession(self.backend, self.contract, limits, log or self._folder / f"{next(self._names)}.log")
+        log = log or self._folder / f"{next(self._names)}.log"
+        return WorkerSession(self.backend, self.contract, limits, log, lazy_parts)
 
     def take(self) -> tuple[WorkerSession, Path]:
         """A session with LIMITS that has been started before, and its log."""
@@ -71,10 +72,15 @@ class Workers:
 
     def run(self, text: str) -> Ending:
         """Load `text` in the contract's form, make its calls, finish and close."""
-        session, log = self.take()
+        text = self.tried.text(text)
+        if LAZY_PARTS.search(text):
+            log = self._folder / f"{next(self._names)}.log"
+            session = self.start(log=log, lazy_parts=True)
+        else:
+            session, log = self.take()
         ending, stage = Ending(), "load"
         try:
-            session.load(self.tried.text(text))
+            session.load(text)
             for name, call in self.tried.calls(session, self.contract):
                 stage = name
                 ending.answers.append(call())
