@@ -12,6 +12,7 @@ import io
 import json
 import struct
 import sys
+import warnings
 from typing import Any
 
 from mlsbench.sandbox import lock
@@ -220,7 +221,8 @@ def _warm_up(torch: Any) -> None:
 
 def _warm_up_lazy_parts(torch: Any) -> None:
     """The same for the parts of torch that bring its compiler with them, which takes as long as all the rest."""
-    torch.func.hessian(lambda row: row.logsumexp(0))(torch.zeros(3))
+    with warnings.catch_warnings(action="ignore"):  # of torch about itself, in the candidate's log
+        torch.func.hessian(lambda row: row.logsumexp(0))(torch.zeros(3))
     layer = torch.nn.Linear(10, 10)
     for optimizer in (torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9), torch.optim.Adam(layer.parameters())):
         optimizer.zero_grad()

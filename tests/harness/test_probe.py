@@ -91,6 +91,7 @@ class MembershipDefense:
 
 def test_what_torch_loads_at_its_first_use_is_there_for_a_file_that_names_it(tmp_path: Path) -> None:
     ask(LAZY, tmp_path, "process")
+    assert (tmp_path / "log").read_bytes() == b""  # and nothing warns of itself
 
 
 def test_a_plain_loss_does_not_wait_for_torch_s_compiler(tmp_path: Path) -> None:
