@@ -18,7 +18,7 @@ TASK = "security-membership-inference-defense"
 DEADLINE = 200  # of a test on a busy machine
 OPTIONS = (
     "--protocol", "smoke", "--benchmark", "resnet20-digits", "--sandbox", "process", "--device", "cpu",
-    "--override", "epochs=12", "--override", "members=64",
+    "--override", "epochs=6", "--override", "members=64",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ class Ended:
             process = subprocess.Popen(
                 arguments, stderr=errors, stdout=subprocess.PIPE, process_group=0, preexec_fn=heed_interrupts
             )
-            until(lambda: "seed 43: epoch 1/12" in log.read_text() or process.poll() is not None, "epoch 1 of seed 43")
+            until(lambda: "seed 43: epoch 1/6" in log.read_text() or process.poll() is not None, "epoch 1 of seed 43")
             self.processes = descendants(process.pid)
             os.killpg(process.pid, number)
             self.output, _ = process.communicate(timeout=DEADLINE)
@@ -82,7 +82,7 @@ def test_a_job_in_a_long_call_ends_with_its_driver(command: str, candidate: Any,
     log = tmp_path / "errors"
     with log.open("wb") as errors:
         process = subprocess.Popen([*arguments, "--seed", "42"], stderr=errors, stdout=subprocess.DEVNULL)
-        until(lambda: "epoch 1/12" in log.read_text() or process.poll() is not None, "the first epoch")
+        until(lambda: "epoch 1/6" in log.read_text() or process.poll() is not None, "the first epoch")
         processes = descendants(process.pid)
         process.kill()
         process.wait()
