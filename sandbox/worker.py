@@ -169,6 +169,8 @@ def _describe(error: BaseException, nonce: bytes) -> tuple[int, bytes, str]:
             line = trace.tb_lineno
         trace = trace.tb_next
     where = f" (line {line})" if line else ""
+    if isinstance(error, ImportError):
+        where += "; a worker loads no module once it has its file, and parts of torch only for a file that names them"
     memory = isinstance(error, MemoryError) or "can't allocate memory" in text or "not enough memory" in text
     return OUT_OF_MEMORY if memory else RAISED, nonce, f"{type(error).__name__}: {text}{where}"
 
@@ -215,8 +217,9 @@ def _warm_up(torch: Any) -> None:
     loss = loss + functional.gumbel_softmax(logits, 1.0)[labels, labels].mean() + (logits @ logits.T).relu().mean()
     (first,) = torch.autograd.grad(loss, logits, create_graph=True)
     first.square().sum().backward()
-    with torch.no_grad():
+    with torch.no_grad(), torch.device("cpu"):
         repr(logits), f"{loss.item():.3f}"
+    importlib.import_module("unicodedata")  # for names of characters in a text
 
 
 def _warm_up_lazy_parts(torch: Any) -> None:
