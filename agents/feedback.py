@@ -69,7 +69,7 @@ def fixed_reason(reason: str) -> str:
     if rest.startswith("raised "):
         kind = re.match(r"raised (\w{1,60})", rest)
         words += f" {kind[1]}" if kind and _known(kind[1]) else " an exception"
-    line = re.search(r"\(line (\d{1,6})\)$", rest)
+    line = re.search(r"\(line (\d{1,6})\)(?:$|; the call was )", rest)
     return words + (f", line {line[1]}" if line else "")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch.nn import functional
 
@@ -35,9 +38,23 @@ def probe(session: Session, text: str, spec: Task, classes: int, epochs: int) ->
     for epoch in (0, epochs - 1):
         for batch in BATCHES:
             labels = torch.randint(classes, (batch,), generator=generator)
-            partners, weights = mixture(labels, epoch) if mixture else unmixed(batch)
+            with _asked(spec, MIX, batch, classes, epoch):
+                partners, weights = mixture(labels, epoch) if mixture else unmixed(batch)
             arrays = {name: torch.randn(batch, classes, generator=generator) for name in LOGITS}
             arrays["targets"] = mixed(functional.one_hot(labels, classes).float(), partners, weights)
-            if not oracle(**arrays, labels=labels, reference_labels=labels, epoch=epoch).connected:
+            with _asked(spec, METHOD, batch, classes, epoch):
+                connected = oracle(**arrays, labels=labels, reference_labels=labels, epoch=epoch).connected
+            if not connected:
                 raise CandidateError("compute_loss returned a loss that does not depend on the logits")
     session.finish()
+
+
+@contextmanager
+def _asked(spec: Task, method: str, batch: int, classes: int, epoch: int) -> Iterator[None]:
+    """Says beside a CandidateError which call it ended."""
+    try:
+        yield
+    except CandidateError as error:
+        names = ", ".join(array.name for array in wire_method(spec, method).inputs)
+        sizes = f"{batch} examples, {classes} classes, epoch {epoch}"
+        raise CandidateError(f"{error}; the call was {method}({names}) with {sizes}") from None

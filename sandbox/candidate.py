@@ -73,7 +73,8 @@ def _check(method: Method, array: Array, shape: tuple[int, ...], output: Any) ->
     what = f" as {array.name}" if len(method.outputs) > 1 else ""
     where = f"{method.name} must return one real {len(array.shape)}-dimensional tensor on the CPU{what}, not "
     if type(output) is not torch.Tensor:
-        raise WrongReturnError(where + f"a value of type {type(output).__name__}")
+        hint = ": is there a return?" if output is None else ""
+        raise WrongReturnError(where + f"a value of type {type(output).__name__}{hint}")
     if array.dtype == "float32" and not output.is_floating_point():
         raise WrongReturnError(where + f"one of {output.dtype}")
     if array.dtype == "int64" and output.dtype != torch.int64:

@@ -16,7 +16,8 @@ from mlsbench.sandbox.frames import Contract, Layout
 # Parts of torch that import hundreds of modules at their first use, which the lock forbids: they are loaded before, for
 # a candidate whose text names one. Without them a worker is ready in half the time. A word too many costs a second.
 LAZY_PARTS = re.compile(
-    r"\b(autograd|checkpoint|compiler?|distributions|func|jit|optim|testing)\b|[dD]ispatch|deterministic|Transformer"
+    r"\b(autograd|checkpoint|compiler?|distributions|func|jit|meta|optim|skip_init|testing|vmap)\b"
+    r"|[dD]ispatch|deterministic|Transformer"
 )
 START_SECONDS = 120  # of our own code before the candidate arrives; beyond that the machine is at fault
 

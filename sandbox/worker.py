@@ -158,7 +158,8 @@ def _describe(error: BaseException, nonce: bytes) -> tuple[int, bytes, str]:
     from mlsbench.sandbox.candidate import FILE, WrongReturnError
 
     try:
-        text = str(error)[:600]
+        # A syntax error's own text names a line of the whole file; below it is told as the file's author counts.
+        text = str(error.msg if isinstance(error, SyntaxError) else error)[:600]
     except BaseException as second:
         text = f"(its text cannot be had: {type(second).__name__})"
     if isinstance(error, WrongReturnError):
@@ -170,7 +171,8 @@ def _describe(error: BaseException, nonce: bytes) -> tuple[int, bytes, str]:
         trace = trace.tb_next
     where = f" (line {line})" if line else ""
     if isinstance(error, ImportError):
-        where += "; a worker loads no module once it has its file, and parts of torch only for a file that names them"
+        hint = "; a worker loads no module once it has its file, and parts of torch only for a file that names them"
+        where = hint + where
     memory = isinstance(error, MemoryError) or "can't allocate memory" in text or "not enough memory" in text
     return OUT_OF_MEMORY if memory else RAISED, nonce, f"{type(error).__name__}: {text}{where}"
 

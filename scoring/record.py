@@ -39,7 +39,10 @@ def _line(limit: int) -> AfterValidator:
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the first or the last day of all, somewhere else
+        raise ValueError("is no date in UTC") from None
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

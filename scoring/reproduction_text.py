@@ -49,7 +49,10 @@ def rich_reproduction(reproduction: Reproduction) -> Group:
         lines.append(Text.assemble("\n", (clean(entry.name, 50), "cyan"), f"  {benchmark}"))
         for row in rows:
             lines.append(Text(_line(_cells(row)[2:], width), style=_STYLES.get(row.verdict, "")))
-    lines += [Text(f"\n{summary(reproduction)}"), Text(MEASURED + COMPARED, style="dim")]
+    if stated:
+        lines += [Text(f"\n{summary(reproduction)}"), Text(MEASURED + COMPARED, style="dim")]
+    else:
+        lines.append(Text(summary(reproduction)))
     return Group(*lines, *(Text(f"left out: {line}", style="yellow") for line in reproduction.left_out))
 
 

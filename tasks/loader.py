@@ -126,11 +126,12 @@ def load_task(folder: Path) -> Task:
     file = folder / SPEC
     try:
         content = tomllib.loads(_read_text(file))
+        # By way of JSON, because only there strict validation takes arrays for tuples; TOML's dates become strings.
+        document = json.dumps(_with_catalogue(content), default=str)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"{file}: not valid TOML: {error}") from None
     try:
-        # By way of JSON, because only there strict validation takes arrays for tuples; TOML's dates become strings.
-        return Task.model_validate_json(json.dumps(_with_catalogue(content), default=str), strict=True)
+        return Task.model_validate_json(document, strict=True)
     except ValidationError as error:
         raise UserError(_explain(str(file), error)) from None
 
@@ -143,7 +144,8 @@ def _with_catalogue(content: dict[str, Any]) -> dict[str, Any]:
         own[kind] = content.get(kind, {})
         if not isinstance(own[kind], dict):
             return content  # validation says so
-    used = [name for protocol in _tables(content.get("protocols")) for name in protocol.get("benchmarks", ())]
+    lists = [protocol.get("benchmarks") for protocol in _tables(content.get("protocols"))]
+    used = [name for names in lists if isinstance(names, list) for name in names]
     benchmarks = own["benchmarks"] | _missing(used, own["benchmarks"], known["benchmarks"])
     named = [benchmark.get("dataset") for benchmark in _tables(benchmarks)]
     datasets = own["datasets"] | _missing(named, own["datasets"], known["datasets"])

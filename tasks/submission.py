@@ -75,8 +75,9 @@ def parse_submission(data: bytes, task: TaskFolder) -> Submission:
 
 
 def author_lines(report: str, shift: int) -> str:
-    """A worker's `report` with the line at its end as the author counts, see `Submission.shift`."""
-    return re.sub(r"\(line (\d{1,6})\)$", lambda line: f"(line {int(line[1]) - shift})", report)
+    """A worker's `report` with the line at its end, or before the probe's call, as the author counts: see
+    `Submission.shift`."""
+    return re.sub(r"\(line (\d{1,6})\)(?=$|; the call was )", lambda line: f"(line {int(line[1]) - shift})", report)
 
 
 def _read_once(path: Path, name: str) -> bytes:
@@ -167,7 +168,8 @@ def _check_code(text: str, shift: int, contract: Contract) -> None:
     for line, module in imports(tree):
         if module not in contract.modules:
             allowed = ", ".join(contract.modules)
-            raise SubmissionRejected(f"line {line - shift}: imports {_quote(module)}; allowed are {allowed}")
+            hint = f"; {module} is there after `import torch`" if module.startswith("torch.") else ""
+            raise SubmissionRejected(f"line {line - shift}: imports {_quote(module)}; allowed are {allowed}{hint}")
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if contract.class_name not in classes:
         raise SubmissionRejected(f"defines no class {contract.class_name} at the top level")

@@ -35,6 +35,10 @@ def stored(folder: Path, seed: int, status: Status, score: float | None, reason:
     [
         (f"rejected: raised ValueError: {HOSTILE} (line 7)", "the code raised ValueError, line 7"),
         (f"failed in epoch 3: raised {HOSTILE.replace(' ', '')}: x", "the code raised an exception"),
+        (
+            "rejected: raised IndexError: far (line 4); the call was compute_loss(logits) with 100 classes",
+            "the code raised IndexError, line 4",
+        ),
         ("failed in epoch 3: too slow: no whole reply before the deadline", "the code took more time than it may"),
         (f"failed in epoch 3: out of memory: {HOSTILE}", "the code took more memory than it may"),
         ("failed in epoch 0: compute_loss returned a loss of nan", "the loss is not finite"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from mlsbench.cli.forecast import Forecast
+from mlsbench.cli.forecast import START_MS, Forecast
 from mlsbench.harness.plan import Job, Machine, duration, plan
 from mlsbench.harness.split import read_key
 from mlsbench.harness.variant import variant
@@ -15,6 +16,7 @@ from mlsbench.tasks import get_task, read_submission
 
 TASK = get_task("security-membership-inference-defense")
 RESNET, VGG = "resnet20-digits", "vgg16bn-digits"
+TINY = ("epochs=1", "members=32")
 
 
 class Clock:
@@ -24,10 +26,10 @@ class Clock:
         return self.now
 
 
-def jobs(runs: Path, *benchmarks: str, seeds: int = 4) -> list[Job]:
+def jobs(runs: Path, *benchmarks: str, seeds: int = 4, overrides: Sequence[str] = ()) -> list[Job]:
     candidate = read_submission(TASK.path, TASK)
     entry = Entry(name="erm", type="baseline", submission=candidate.sha256)
-    machine, chosen = Machine("process", "cpu", "fp32", 1), variant(TASK.spec, "smoke")
+    machine, chosen = Machine("process", "cpu", "fp32", 1), variant(TASK.spec, "smoke", overrides)
     return plan(TASK, candidate, entry, chosen, machine, read_key("public"), runs, benchmarks, range(seeds))
 
 
@@ -77,9 +79,21 @@ def test_a_benchmark_not_yet_measured_is_scaled_by_its_work(tmp_path: Path) -> N
     forecast.start(made[0])
     clock.now = 10
     forecast.end(made[0], trained=True)
-    spec = TASK.spec.benchmarks
-    work = {b: spec[b].cpu_ms * TASK.spec.training("smoke", b).epochs for b in (RESNET, VGG)}
-    assert forecast.left() == pytest.approx(10 * work[VGG] / work[RESNET])
+    resnet, vgg = (START_MS + job.cpu_ms for job in made)
+    assert forecast.left() == pytest.approx(10 * vgg / resnet)
+
+
+def test_what_a_job_takes_beside_its_training_is_not_scaled(tmp_path: Path) -> None:
+    """A tiny job that took what starting takes says nothing of minutes for the others."""
+    clock = Clock()
+    (tiny,), (large,) = (jobs(tmp_path, b, seeds=1, overrides=o) for b, o in ((RESNET, TINY), (VGG, ())))
+    forecast = Forecast([tiny, large], clock)
+    forecast.start(tiny)
+    clock.now = 6
+    forecast.end(tiny, trained=True)
+    left = forecast.left()
+    assert left is not None
+    assert left < 2 * (START_MS + large.cpu_ms) / 1000
 
 
 def test_a_job_that_failed_early_promises_nothing(tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ def test_a_file_that_breaks_the_contract_is_refused(tmp_path: Path) -> None:
         ask(read_submission(EXPLOITS / "break_the_contract.py", FOLDER).text, tmp_path)
 
 
+def test_the_call_that_failed_is_named_with_its_arguments_and_sizes(tmp_path: Path) -> None:
+    text = "class MembershipDefense:\n  def compute_loss(self, z, y):\n    return z.sum()\n"
+    call = r"the call was compute_loss\(logits, labels, epoch\) with 128 examples, 17 classes, epoch 0$"
+    with pytest.raises(CandidateError, match=f"raised TypeError: .*; {call}"):
+        ask(text, tmp_path, classes=17)
+
+
 def test_an_honest_file_passes(tmp_path: Path) -> None:
     ask(read_submission(EXPLOITS / "honest.py", FOLDER).text, tmp_path)
 

@@ -32,17 +32,17 @@ PLAIN = (
     "torch.linalg.slogdet(x.T @ x + torch.eye(10))[1].backward()",
     "torch.fft.rfft2(x).abs().sum().backward()",
     "torch.special.xlogy(x.abs(), x.abs() + 1).sum().backward()",
-    "torch.vmap(lambda row: row.logsumexp(0))(x).sum().backward()",
     "torch.cdist(x, x.flip(0)).sum().backward()",
     "torch.quantile(x, 0.9, dim=0).sum().backward()",
     "torch.multinomial(x.detach().softmax(1), 3)",
     "torch.sparse.softmax(x.detach().to_sparse(), 1)",
-    "torch.device('cpu').__enter__()",
+    "torch.device('cpu').__enter__(), torch.get_default_device(), torch.set_default_device(None)",
     "torch.zeros(3, device=x.device, dtype=torch.float64)",
     "x.register_hook(lambda gradient: gradient * 2)",
     "x.sort(stable=True).values.diff().square().mean().backward()",
     "repr(x), str(y), f'{x[0, 0]:.3f}'",
     "'\\N{BULLET}'.encode()",
+    "(lambda λ: λ * x.sum())(0.1).backward()",
 )
 LAZY = (
     "torch.optim.LBFGS([nn.Parameter(torch.ones(2))])",
@@ -57,6 +57,11 @@ LAZY = (
     "nn.TransformerEncoder(nn.TransformerEncoderLayer(10, 2, batch_first=True), 1).eval()(x[None].detach())",
     "torch.use_deterministic_algorithms(True)",
     "torch.compiler.is_compiling()",
+    "torch.vmap(lambda z, label: functional.cross_entropy(z[None], label[None]))(x, y).mean().backward()",
+    "torch.testing.assert_close(y, y)",
+    "torch.empty(3, device='meta') + 1",
+    "nn.utils.skip_init(nn.Linear, 3, 3)",
+    "torch.distributions.Kumaraswamy(1.0, 2.0).sample((3,))",
 )
 USE = """
 import json
@@ -133,7 +138,7 @@ def test_a_module_that_cannot_be_loaded_any_more_is_said_to_be_one(tmp_path: Pat
     try:
         session.load(HIDDEN)
         _, call = tried.calls(session, tried.contract)[0]
-        with pytest.raises(CandidateError, match=r"'torch._dynamo'.* \(line 6\); a worker loads no module once it has"):
+        with pytest.raises(CandidateError, match=r"'torch._dynamo'; a worker loads no module once .* \(line 6\)$"):
             call()
     finally:
         session.close()

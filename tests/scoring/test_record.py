@@ -148,3 +148,9 @@ def test_the_schema_accepts_a_record(make_record: Callable[..., Record]) -> None
 def test_the_schema_refuses_unknown_keys(make_record: Callable[..., Record]) -> None:
     with pytest.raises(jsonschema.ValidationError, match="surprise"):
         jsonschema.validate(changed(make_record(), surprise=1), record_schema())
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_time_that_has_no_date_in_utc_is_refused(make_record: Callable[..., Record], moment: str) -> None:
+    with pytest.raises(ValidationError, match="no date in UTC"):
+        Record.model_validate(changed(make_record(), created=moment))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsbench.tasks import Submission, SubmissionRejected, TaskFolder, read_submission
+from mlsbench.tasks import Submission, SubmissionRejected, TaskFolder, author_lines, read_submission
 
 CLASS = "class MembershipDefense:\n    def compute_loss(self, logits, labels, epoch):\n        return logits.sum()\n"
 
@@ -99,7 +99,9 @@ def test_any_other_import_is_refused_with_line_module_and_what_is_allowed(
     task: TaskFolder, tmp_path: Path, source: str, line: int, module: str
 ) -> None:
     allowed = ", ".join(task.spec.contract.modules)
-    assert reason(f"{source}\n{CLASS}", task, tmp_path) == f"line {line}: imports {module!r}; allowed are {allowed}"
+    hint = "; torch.optim is there after `import torch`" if module == "torch.optim" else ""
+    said = f"line {line}: imports {module!r}; allowed are {allowed}{hint}"
+    assert reason(f"{source}\n{CLASS}", task, tmp_path) == said
 
 
 def test_a_monstrous_module_name_is_capped(task: TaskFolder, tmp_path: Path) -> None:
@@ -136,3 +138,10 @@ def test_nothing_of_the_file_is_executed(task: TaskFolder, tmp_path: Path) -> No
     trace = tmp_path / "executed"
     read(f"open({str(trace)!r}, 'w')\n{CLASS}", task, tmp_path)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("rest", ["", "; the call was compute_loss(logits) with 32 examples"])
+def test_a_line_is_counted_as_its_author_counts_it(rest: str) -> None:
+    assert (
+        author_lines(f"raised ValueError: (line 9) (line 12){rest}", 3) == f"raised ValueError: (line 9) (line 9){rest}"
+    )

@@ -76,6 +76,7 @@ def test_the_task_that_ships_here_loads(task: TaskFolder) -> None:
         ('name = "labels", dtype = "int64"', 'name = "epoch", dtype = "int64"', ["epoch stands there twice"]),
         ("[protocols.canary]", "[protocols.targets]", ["targets is the name of a folder beside the records"]),
         ("seeds = [42, 43]", "seeds = []", ["protocols.quick.seeds: "]),
+        ("benchmarks = ", "benchmarks = 3 #", ["protocols.paper.benchmarks: "]),
         ("seeds = [42, 43]", "seeds = [-1]", ["protocols.quick.seeds[0]: "]),
         (
             "shape = [] }]",
@@ -122,8 +123,9 @@ def test_broken_toml_is_reported_with_its_line(broken: Path) -> None:
     assert "line 3" in message
 
 
-def test_deeply_nested_toml_is_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "task.toml").write_text("a = " + "[" * 20_000)
+@pytest.mark.parametrize("text", ["a = " + "[" * 20_000, ".".join("a" * 5000) + " = 1"], ids=["arrays", "tables"])
+def test_deeply_nested_toml_is_no_traceback(tmp_path: Path, text: str) -> None:
+    (tmp_path / "task.toml").write_text(text)
     with pytest.raises(UserError, match="not valid TOML"):
         load_task(tmp_path)
 

@@ -9,6 +9,8 @@ from statistics import fmean
 
 from mlsbench.harness.plan import Job
 
+START_MS = 5000  # of a job, roughly, beside its training: what small jobs take says little about large ones
+
 
 @dataclass
 class _Running:
@@ -47,7 +49,7 @@ class Forecast:
         self._waiting.pop(_identity(job), None)
         running = self._running.pop(_identity(job), None)
         if running and trained:
-            speed = (self._clock() - running.since) / job.cpu_ms
+            speed = (self._clock() - running.since) / _work(job)
             self._speeds.setdefault(job.setting.benchmark, []).append(speed)
 
     def left(self) -> float | None:
@@ -55,19 +57,24 @@ class Forecast:
         speeds = dict(self._speeds)
         for running in self._running.values():
             if running.seconds is not None and running.job.setting.benchmark not in self._speeds:
-                speeds.setdefault(running.job.setting.benchmark, []).append(running.seconds / running.job.cpu_ms)
+                speeds.setdefault(running.job.setting.benchmark, []).append(running.seconds / _work(running.job))
         if not speeds:
             return None
         by_benchmark = {name: fmean(of) for name, of in speeds.items()}
         other = fmean(by_benchmark.values())
 
         def whole(job: Job) -> float:
-            return by_benchmark.get(job.setting.benchmark, other) * job.cpu_ms
+            return by_benchmark.get(job.setting.benchmark, other) * _work(job)
 
         now = self._clock()
         on = [max((r.seconds or whole(r.job)) - (now - r.since), 0) for r in self._running.values()]
         total = sum(on) + sum(whole(job) for job in self._waiting.values())
         return max([total / self._most, *on])
+
+
+def _work(job: Job) -> float:
+    """Units of work of a whole job."""
+    return START_MS + job.cpu_ms
 
 
 def _identity(job: Job) -> str:

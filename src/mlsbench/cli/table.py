@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -64,6 +65,7 @@ def table(
     benchmarks = chosen_of("benchmark", benchmark, chosen.benchmarks)
     plan = Plan(benchmarks, tuple(dict.fromkeys(seed)) or chosen.seeds, columns(folder.spec, chosen.canaries))
     records, left_out = select([s.record for s in stored], chosen.name, split_key=digest, task=task, plan=plan)
+    left_out += _unseen({record.setting.seed for record in records}, plan.seeds)
     for problem in problems:
         typer.echo(f"warning: {problem}", err=True)
     if compare is not None:
@@ -92,3 +94,12 @@ def table(
         typer.echo(text, nl=not text.endswith("\n"))
     else:
         (Console() if Console().is_terminal else Console(width=120)).print(text)
+
+
+def _unseen(seen: set[int], planned: Sequence[int]) -> list[str]:
+    """A line about seeds of the protocol that nobody has run, where others were: without them a table is all gaps."""
+    unseen = [seed for seed in planned if seed not in seen]
+    if not seen or not unseen:
+        return []
+    chosen = " ".join(f"--seed {seed}" for seed in planned if seed in seen)
+    return [f"there is no record of seed {', '.join(map(str, unseen))}; {chosen} makes a table of the rest"]

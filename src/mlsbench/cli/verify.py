@@ -60,7 +60,7 @@ def verify(
     from mlsbench.tasks import get_task
 
     if record.is_file() and record.name != RECORD_FILE:
-        raise UserError(f"{record}: name a {RECORD_FILE} or its folder")
+        raise UserError(f"{record}: name a {RECORD_FILE} or its folder: what was trained lies beside it")
     folder = record if record.is_dir() else record.parent
     if TARGETS in folder.absolute().parts[-3:]:
         raise UserError(f"{record} is of a model that attacks are run on; verify an attack, which trains it again")
