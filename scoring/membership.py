@@ -54,18 +54,30 @@ def confidence(logits: ArrayLike) -> FloatArray:
 def confidence_order(logits: ArrayLike) -> FloatArray:
     """Scores of the rows of `logits` [N, K] in the order of their maximum softmax probability, without its rounding.
 
-    They are the log-odds of that probability: the largest logit minus the log-sum-exp of the others. A probability
-    is rounded to 1 once the logits are some 37 apart, and a loss that scales them up would hide behind ties of ours.
-    ValueError if a logit is not finite.
+    They are `top_log_odds` less those of the probability 1/K, so −log of the mean of exp(z_j − z_top) over the other
+    classes j. A probability is rounded to 1 once the logits are some 37 apart and to 1/K once they are 1e-17 apart, and
+    a loss that scales them up or down would hide behind ties of ours. ValueError if a logit is not finite.
     """
     z = _finite(logits)
-    top = z.argmax(axis=1, keepdims=True)
-    others = z - np.take_along_axis(z, top, axis=1)
-    np.put_along_axis(others, top, -np.inf, axis=1)
-    second = others.max(axis=1, keepdims=True)
-    if z.shape[1] == 1:
+    others = z.shape[1] - 1
+    if not others:
         return np.zeros(len(z))
-    return np.asarray(-second[:, 0] - np.log(np.exp(others - second).sum(axis=1)), np.float64)
+    top = z.argmax(axis=1, keepdims=True)
+    below = z - np.take_along_axis(z, top, axis=1)
+    small = np.expm1(below).sum(axis=1) / others  # the mean less one, exact where all logits are nearly equal
+    np.put_along_axis(below, top, -np.inf, axis=1)
+    second = below.max(axis=1)
+    large = second + np.log(np.exp(below - second[:, None]).sum(axis=1)) - np.log(others)
+    return np.asarray(-np.where(small > -0.5, np.log1p(np.maximum(small, -0.5)), large), np.float64)
+
+
+def top_log_odds(logits: ArrayLike) -> FloatArray:
+    """log(p / (1 − p)) of the maximum softmax probability p of each row of `logits` [N, K], 0 for K = 1.
+
+    Exact where p is near 1. ValueError if a logit is not finite.
+    """
+    z = _matrix(logits)
+    return np.asarray(confidence_order(z) - np.log(max(z.shape[1] - 1, 1)), np.float64)
 
 
 def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from mlsbench.scoring.attacks.features import entropy, largest, modified_entropy
 from mlsbench.scoring.attacks.fitted import prior
 from mlsbench.scoring.attacks.target import FloatArray, Outputs
-from mlsbench.scoring.membership import confidence_order
+from mlsbench.scoring.membership import top_log_odds
 
 TREES, LEAVES, SMALLEST_LEAF = 60, 12, 20
 
@@ -35,7 +35,7 @@ def _features(model: Outputs) -> FloatArray:
     z, labels = model.logits, model.labels
     tiny = np.finfo(np.float64).tiny
     top = largest(z.astype(np.float64), 5)
-    top_odds = confidence_order(z)
+    top_odds = top_log_odds(z)
     columns = [
         model.scaled_logit,
         top_odds,

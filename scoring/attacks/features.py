@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
-from mlsbench.scoring.membership import confidence_order
+from mlsbench.scoring.membership import top_log_odds
 
 FloatArray = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def entropy(logits: NDArray[np.floating]) -> FloatArray:
     top_p = p[rows, top]
     p[rows, top] = 0
     rest = np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(axis=1)
-    return np.asarray(-rest - top_p * log_probability(confidence_order(logits)), np.float64)
+    return np.asarray(-rest - top_p * log_probability(top_log_odds(logits)), np.float64)
 
 
 def modified_entropy(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> FloatArray:
@@ -53,7 +53,7 @@ def modified_entropy(logits: NDArray[np.floating], labels: NDArray[np.integer]) 
     rows, top = np.arange(len(p)), logits.argmax(axis=1)
     phi = scaled_logit(logits, labels)
     terms = p * np.log1p(-np.minimum(p, 0.5))  # only the largest probability can be above one half
-    terms[rows, top] = -p[rows, top] * np.logaddexp(0, confidence_order(logits))
+    terms[rows, top] = -p[rows, top] * np.logaddexp(0, top_log_odds(logits))
     terms[rows, labels] = expit(-phi) * log_probability(phi)
     return np.asarray(-terms.sum(axis=1), np.float64)
 

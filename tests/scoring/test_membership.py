@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mlsbench.scoring import accuracy, confidence, membership_auc, membership_metrics, privacy_score
-from mlsbench.scoring.membership import confidence_order
+from mlsbench.scoring.membership import confidence_order, top_log_odds
 
 RNG = np.random.default_rng(0)
 
@@ -138,6 +138,28 @@ def test_scaling_logits_up_until_confidence_rounds_to_one_does_not_change_the_au
     assert scaled == pytest.approx(membership_auc(confidence_order(logits * 1000), member))
     assert abs(scaled - 0.5) > 0.05
     assert abs(plain - 0.5) > 0.05
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_scaling_logits_down_until_confidence_rounds_to_a_guess_does_not_change_the_auc(classes: int) -> None:
+    logits = np.random.default_rng(5).normal(size=(400, classes)).astype(np.float32)
+    member = np.arange(400) < 200
+    logits[member] *= np.float32(2)
+    small = (logits * np.float32(1e-25)).astype(np.float32)
+    labels = logits.argmax(axis=1)
+    assert set(confidence(small)) == {1 / classes}
+    # Of rows that are nearly equal the order is that of how far the largest logit is above the mean of the others.
+    above = logits.max(axis=1) - (logits.sum(axis=1) - logits.max(axis=1)) / (classes - 1)
+    assert membership_metrics(small, member, small, labels)["mia_auc"] == pytest.approx(membership_auc(above, member))
+    assert membership_auc(above, member) > 0.6
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-6, 0.1, 1, 10, 1e4])
+def test_the_exact_order_of_two_classes_is_that_of_their_difference(scale: float) -> None:
+    logits = np.random.default_rng(7).normal(size=(500, 2)) * scale
+    apart = np.abs(logits[:, 0] - logits[:, 1])
+    np.testing.assert_array_equal(confidence_order(logits).argsort(), apart.argsort())
+    np.testing.assert_allclose(top_log_odds(logits), apart, rtol=1e-12)
 
 
 def test_the_exact_order_is_that_of_confidence_where_confidence_is_not_rounded() -> None:
