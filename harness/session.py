@@ -14,7 +14,7 @@ from mlsbench.sandbox.choose import backend, choose
 from mlsbench.sandbox.docker import Docker
 from mlsbench.sandbox.frames import Array, Contract, Method
 from mlsbench.sandbox.image import BUILD
-from mlsbench.sandbox.session import LAZY_PARTS, Session, WorkerSession
+from mlsbench.sandbox.session import Session, WorkerSession, names_lazy_parts
 from mlsbench.tasks import Task
 
 
@@ -33,7 +33,7 @@ def open_session(spec: Task, sandbox: str | Backend, log: Path, text: str | None
         session = InProcessSession(wire_contract(spec))
     else:
         chosen = backend(sandbox) if isinstance(sandbox, str) else sandbox
-        lazy_parts = text is None or LAZY_PARTS.search(text) is not None
+        lazy_parts = text is None or names_lazy_parts(text)
         session = WorkerSession(chosen, wire_contract(spec), _limits(spec), log, lazy_parts)
     try:
         yield session

@@ -15,11 +15,16 @@ from mlsbench.sandbox.frames import Contract, Layout
 
 # Parts of torch that import hundreds of modules at their first use, which the lock forbids: they are loaded before, for
 # a candidate whose text names one. Without them a worker is ready in half the time. A word too many costs a second.
-LAZY_PARTS = re.compile(
+_LAZY_PARTS = re.compile(
     r"\b(autograd|checkpoint|compiler?|distributions|func|jit|meta|optim|skip_init|testing|vmap)\b"
     r"|[dD]ispatch|deterministic|Transformer"
 )
 START_SECONDS = 120  # of our own code before the candidate arrives; beyond that the machine is at fault
+
+
+def names_lazy_parts(text: str) -> bool:
+    """Whether a candidate's text names a part of torch that must be loaded before the candidate is there."""
+    return _LAZY_PARTS.search(text) is not None
 
 
 class Session(Protocol):
@@ -50,7 +55,7 @@ class Session(Protocol):
 class WorkerSession:
     """A session in a worker. The worker starts at construction and gets ready while the caller does something else.
 
-    lazy_parts: whether the candidate may use what LAZY_PARTS names.
+    lazy_parts: whether the candidate may use them, see `names_lazy_parts`.
     """
 
     def __init__(

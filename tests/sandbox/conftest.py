@@ -20,7 +20,7 @@ from mlsbench.sandbox.backend import Backend, Limits
 from mlsbench.sandbox.channel import CandidateError
 from mlsbench.sandbox.choose import BACKENDS
 from mlsbench.sandbox.engine import connect
-from mlsbench.sandbox.session import LAZY_PARTS, WorkerSession
+from mlsbench.sandbox.session import WorkerSession, names_lazy_parts
 from mlsbench.tasks import TaskFolder, get_task, list_tasks, read_submission
 
 EXPLOITS = Path(__file__).parent.parent / "exploits"
@@ -73,7 +73,7 @@ class Workers:
     def run(self, text: str) -> Ending:
         """Load `text` in the contract's form, make its calls, finish and close."""
         text = self.tried.text(text)
-        if LAZY_PARTS.search(text):
+        if names_lazy_parts(text):
             log = self._folder / f"{next(self._names)}.log"
             session = self.start(log=log, lazy_parts=True)
         else:

@@ -18,7 +18,7 @@ import pytest
 
 from mlsbench.sandbox.backend import Limits, worker_arguments
 from mlsbench.sandbox.channel import CandidateError
-from mlsbench.sandbox.session import LAZY_PARTS, WorkerSession
+from mlsbench.sandbox.session import WorkerSession, names_lazy_parts
 
 if TYPE_CHECKING:
     from conftest import Workers
@@ -47,8 +47,7 @@ def said(
 
         monkeypatch.setattr(backend, "worker_arguments", arguments)
         log: Path = tmp_path_factory.mktemp("weakened") / "log"
-        lazy_parts = LAZY_PARTS.search(text) is not None
-        session = WorkerSession(workers.backend, workers.contract, limits, log, lazy_parts)
+        session = WorkerSession(workers.backend, workers.contract, limits, log, names_lazy_parts(text))
         try:
             session.load(text)
             session.call(session.layout("compute_loss", {"batch": 8, "classes": 10}))
